@@ -1,0 +1,161 @@
+// Env → Settings + Secrets, parsed once with zod: the only reader of raw environment values. Whatever is
+// missing, short, guessable or used twice refuses to start, all faults together, each naming its variable
+// and what mends it. Never quotes a value. Pure, so that `npm start` and `npm run doctor` use it as well.
+import { z } from "zod"
+import { toHex } from "./crypto/bytes.ts"
+import { type KeyRing, parseKeyRing } from "./crypto/keyring.ts"
+import { AppError } from "./errors.ts"
+
+export const SECRET_NAMES = ["MASTER_KEYS", "LINK_KEYS", "JWT_KEYS", "PASSWORD_PEPPERS", "HANDLE_KEYS"] as const
+export type SecretName = (typeof SECRET_NAMES)[number]
+export type Secrets = Record<SecretName, KeyRing<Uint8Array<ArrayBuffer>>>
+
+export type MailSettings =
+  { transport: "console"; from: string } | { transport: "mailchannels"; from: string; apiKey: string; baseUrl: string }
+
+export type Config = {
+  /** Scheme, host and port that people reach us under; every link is built from it, never from `Host`. */
+  publicOrigin: string
+  mail: MailSettings
+  maxFileBytes: number
+  linkLifetimeSeconds: number
+}
+
+/** One thing that keeps Sealpost from starting. */
+export type ConfigFault = { variable: string; fault: string; remedy: string }
+
+const MAILCHANNELS_URL = "https://api.mailchannels.net"
+const DAY_SECONDS = 24 * 60 * 60
+const isLoopback = (url: URL): boolean => ["localhost", "127.0.0.1", "[::1]"].includes(url.hostname)
+
+const origin = z.string().refine((text) => {
+  const url = URL.parse(text)
+  return url !== null && url.origin === text && (url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url)))
+})
+
+const baseUrl = z.string().refine((text) => {
+  const url = URL.parse(text)
+  return url !== null && (url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url)))
+})
+
+/** A whole number in decimal digits, as environment variables carry it. */
+const integer = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .transform(Number)
+    .pipe(z.number().min(min).max(max))
+
+const MAIL_FROM = /^(?:[^<>\p{Cc}]{1,100}<)?[^\s<>@,;]+@[^\s<>@,;]+\.[^\s<>@,;]+>?$/u
+
+const settings = {
+  PUBLIC_ORIGIN: {
+    schema: origin,
+    remedy: 'set it to the address people use, e.g. "https://files.example.com" (https, or http on localhost; no path)',
+  },
+  MAIL_TRANSPORT: {
+    schema: z.enum(["mailchannels", "console"]),
+    remedy: 'set it to "mailchannels" ("console" works only where PUBLIC_ORIGIN is this machine)',
+  },
+  MAIL_FROM: { schema: z.string().regex(MAIL_FROM), remedy: 'set it to the sender, e.g. "Sealpost <files@example.com>"' },
+  MAILCHANNELS_API_KEY: {
+    schema: z.string().min(8).optional(),
+    remedy: "make one in the MailChannels console, then: npx wrangler secret put MAILCHANNELS_API_KEY",
+  },
+  MAILCHANNELS_BASE_URL: {
+    schema: baseUrl.default(MAILCHANNELS_URL),
+    remedy: `leave it out for ${MAILCHANNELS_URL}, or give an https URL`,
+  },
+  MAX_FILE_BYTES: {
+    schema: integer(1, 5 * 2 ** 30).default(2 * 2 ** 30),
+    remedy: "give a whole number of bytes, at most 5368709120",
+  },
+  LINK_LIFETIME_SECONDS: {
+    schema: integer(1, 7 * DAY_SECONDS).default(60 * 60),
+    remedy: "give a whole number of seconds, at most 604800 (seven days)",
+  },
+} as const
+type Settings = { [K in keyof typeof settings]: z.output<(typeof settings)[K]["schema"]> }
+
+const secretRemedy = (name: SecretName): string => `make a good one with: npm run secrets -- ${name}`
+
+function readSettings(env: Record<string, unknown>, faults: ConfigFault[]): Settings {
+  const values: Record<string, unknown> = {}
+  for (const [variable, { schema, remedy }] of Object.entries(settings)) {
+    const raw = env[variable] === "" ? undefined : env[variable]
+    const parsed = schema.safeParse(raw)
+    if (parsed.success) values[variable] = parsed.data
+    else faults.push({ variable, fault: raw === undefined ? "is missing" : "is not usable", remedy })
+  }
+  return values as Settings
+}
+
+function readSecrets(env: Record<string, unknown>, faults: ConfigFault[]): Secrets {
+  const rings: Partial<Secrets> = {}
+  const owner = new Map<string, SecretName>()
+  for (const variable of SECRET_NAMES) {
+    const raw = env[variable]
+    const ring = typeof raw === "string" ? parseKeyRing(raw) : "empty"
+    if (typeof ring === "string") {
+      faults.push({ variable, fault: ring === "empty" ? "is missing" : `is not usable: ${ring}`, remedy: secretRemedy(variable) })
+      continue
+    }
+    rings[variable] = ring
+    for (const key of ring.byId.values()) {
+      const other = owner.get(toHex(key))
+      if (other !== undefined) {
+        faults.push({ variable, fault: `reuses a key of ${other}; every purpose needs its own`, remedy: secretRemedy(variable) })
+      }
+      owner.set(toHex(key), variable)
+    }
+  }
+  return rings as Secrets
+}
+
+function mailSettings(values: Settings, faults: ConfigFault[]): MailSettings {
+  if (values.MAIL_TRANSPORT === "mailchannels" && values.MAILCHANNELS_API_KEY !== undefined) {
+    const { MAILCHANNELS_API_KEY: apiKey, MAILCHANNELS_BASE_URL: url } = values
+    return { transport: "mailchannels", from: values.MAIL_FROM, apiKey, baseUrl: url }
+  }
+  if (values.MAIL_TRANSPORT === "mailchannels") {
+    faults.push({ variable: "MAILCHANNELS_API_KEY", fault: "is missing", remedy: settings.MAILCHANNELS_API_KEY.remedy })
+  }
+  const url = URL.parse(values.PUBLIC_ORIGIN)
+  if (values.MAIL_TRANSPORT === "console" && url !== null && !isLoopback(url)) {
+    const fault = "is console, which shows codes in the log, on a public origin"
+    faults.push({ variable: "MAIL_TRANSPORT", fault, remedy: settings.MAIL_TRANSPORT.remedy })
+  }
+  return { transport: "console", from: values.MAIL_FROM }
+}
+
+/**
+ * Reads a whole environment.
+ * @returns the configuration, or every fault at once
+ */
+export function parseConfig(env: Record<string, unknown>): { config: Config; secrets: Secrets } | { faults: ConfigFault[] } {
+  const faults: ConfigFault[] = []
+  const values = readSettings(env, faults)
+  const secrets = readSecrets(env, faults)
+  const mail = mailSettings(values, faults)
+  if (faults.length > 0) return { faults }
+  return {
+    config: {
+      publicOrigin: values.PUBLIC_ORIGIN,
+      mail,
+      maxFileBytes: values.MAX_FILE_BYTES,
+      linkLifetimeSeconds: values.LINK_LIFETIME_SECONDS,
+    },
+    secrets,
+  }
+}
+
+/** The faults as sentences for an operator. */
+export const faultLines = (faults: readonly ConfigFault[]): string[] =>
+  faults.map(({ variable, fault, remedy }) => `${variable} ${fault}: ${remedy}`)
+
+/** As `parseConfig`, but throws `misconfigured` naming variables and remedies. */
+export function readConfig(env: Record<string, unknown>): { config: Config; secrets: Secrets } {
+  const result = parseConfig(env)
+  if ("config" in result) return result
+  throw new AppError("misconfigured", { detail: `Sealpost is not set up. ${faultLines(result.faults).join(" · ")}` })
+}

@@ -1,0 +1,27 @@
+// All keys of a deployment, imported once per isolate. None can be read back out of its CryptoKey.
+import { importAccessTokenKey } from "./access-token.ts"
+import type { Bytes } from "./bytes.ts"
+import { type KeyRing, importHkdfKey, mapKeyRing } from "./keyring.ts"
+import { type LinkKey, importLinkKey } from "./link-token.ts"
+import { importPepper } from "./password.ts"
+import { type HandleKey, importHandleKey } from "./verify-handle.ts"
+
+export type Keys = {
+  masterKeys: KeyRing<CryptoKey>
+  linkKeys: KeyRing<LinkKey>
+  accessTokenKeys: KeyRing<CryptoKey>
+  peppers: KeyRing<CryptoKey>
+  handleKeys: KeyRing<HandleKey>
+}
+
+export type RawKeys = Record<"MASTER_KEYS" | "LINK_KEYS" | "JWT_KEYS" | "PASSWORD_PEPPERS" | "HANDLE_KEYS", KeyRing<Bytes>>
+
+export async function importKeys(raw: RawKeys): Promise<Keys> {
+  return {
+    masterKeys: await mapKeyRing(raw.MASTER_KEYS, importHkdfKey),
+    linkKeys: await mapKeyRing(raw.LINK_KEYS, importLinkKey),
+    accessTokenKeys: await mapKeyRing(raw.JWT_KEYS, importAccessTokenKey),
+    peppers: await mapKeyRing(raw.PASSWORD_PEPPERS, importPepper),
+    handleKeys: await mapKeyRing(raw.HANDLE_KEYS, importHandleKey),
+  }
+}

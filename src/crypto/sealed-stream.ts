@@ -1,0 +1,126 @@
+// Sealing and opening of Tink AesGcmHkdfStreaming streams (AES256-GCM, HKDF-SHA-256, 32-byte derived key)
+// over WebCrypto. Works on bytes in memory, a part or a run of segments at a time; where those bytes
+// come from and go to is the caller's business. Layout: sealed-format.ts.
+import { type Bytes, randomBytes } from "./bytes.ts"
+import { hkdf } from "./keyring.ts"
+import {
+  HEADER_BYTES,
+  NONCE_PREFIX_BYTES,
+  SALT_BYTES,
+  SEGMENT_BYTES,
+  type Segment,
+  TAG_BYTES,
+  segmentsOf,
+  streamBytes,
+} from "./sealed-format.ts"
+
+/** Thrown for every failure to open, whatever was wrong: callers and attackers learn no more. */
+export class SealBrokenError extends Error {
+  override readonly name = "SealBrokenError"
+  constructor() {
+    super("sealed bytes do not open")
+  }
+}
+
+/** The AES key of one stream and what its nonces start with. */
+export type StreamKey = { key: CryptoKey; noncePrefix: Bytes }
+
+function deriveStreamKey(
+  fileKey: CryptoKey,
+  salt: Bytes,
+  associatedData: Bytes,
+  usage: "encrypt" | "decrypt",
+): Promise<CryptoKey> {
+  return crypto.subtle.deriveKey(hkdf(associatedData, salt), fileKey, { name: "AES-GCM", length: 256 }, false, [usage])
+}
+
+function segmentNonce(noncePrefix: Bytes, segment: Pick<Segment, "index" | "isLast">): Bytes {
+  const nonce = new Uint8Array(12)
+  nonce.set(noncePrefix)
+  new DataView(nonce.buffer).setUint32(NONCE_PREFIX_BYTES, segment.index)
+  nonce[11] = segment.isLast ? 1 : 0
+  return nonce
+}
+
+/** What `sealStream` may be given by tests that replay published vectors; the product never sets it. */
+export type FixedHeader = { salt: Bytes; noncePrefix: Bytes }
+
+/**
+ * Seals one whole stream. A fresh salt and nonce prefix each time: sealing the same part again,
+ * for a retry or a race, never uses a key and nonce twice.
+ * @param fileKey - HKDF key of the file (its DEK)
+ * @param associatedData - bound through HKDF's info, as Tink does; GCM's own AAD is empty
+ * @param out - where to write; must hold `streamBytes(plaintext.length)`. Reused between parts by the writer.
+ * @returns the filled part of `out`
+ */
+export async function sealStream(
+  fileKey: CryptoKey,
+  associatedData: Bytes,
+  plaintext: Bytes,
+  out: Bytes,
+  segmentBytes = SEGMENT_BYTES,
+  header: FixedHeader = { salt: randomBytes(SALT_BYTES), noncePrefix: randomBytes(NONCE_PREFIX_BYTES) },
+): Promise<Bytes> {
+  const key = await deriveStreamKey(fileKey, header.salt, associatedData, "encrypt")
+  out[0] = HEADER_BYTES
+  out.set(header.salt, 1)
+  out.set(header.noncePrefix, 1 + SALT_BYTES)
+  await Promise.all(
+    segmentsOf(plaintext.length, segmentBytes).map(async (segment) => {
+      const iv = segmentNonce(header.noncePrefix, segment)
+      const plain = plaintext.subarray(segment.plainStart, segment.plainEnd)
+      out.set(new Uint8Array(await crypto.subtle.encrypt({ name: "AES-GCM", iv }, key, plain)), segment.cipherStart)
+    }),
+  )
+  return out.subarray(0, streamBytes(plaintext.length, segmentBytes))
+}
+
+/**
+ * Reads a stream's header and derives its key.
+ * @throws SealBrokenError when the header is not one of ours
+ */
+export async function openStreamHeader(fileKey: CryptoKey, associatedData: Bytes, header: Bytes): Promise<StreamKey> {
+  if (header.length !== HEADER_BYTES || header[0] !== HEADER_BYTES) throw new SealBrokenError()
+  const key = await deriveStreamKey(fileKey, header.slice(1, 1 + SALT_BYTES), associatedData, "decrypt")
+  return { key, noncePrefix: header.slice(1 + SALT_BYTES) }
+}
+
+/**
+ * Opens one segment.
+ * @throws SealBrokenError when its tag does not verify
+ */
+export async function openSegment(
+  stream: StreamKey,
+  segment: Pick<Segment, "index" | "isLast">,
+  ciphertext: Bytes,
+): Promise<Bytes> {
+  if (ciphertext.length < TAG_BYTES) throw new SealBrokenError()
+  const iv = segmentNonce(stream.noncePrefix, segment)
+  try {
+    return new Uint8Array(await crypto.subtle.decrypt({ name: "AES-GCM", iv }, stream.key, ciphertext))
+  } catch {
+    throw new SealBrokenError()
+  }
+}
+
+/** Opens a whole stream held in memory, of a plaintext length that the caller knows. */
+export async function openStream(
+  fileKey: CryptoKey,
+  associatedData: Bytes,
+  sealed: Bytes,
+  plaintextBytes: number,
+  segmentBytes = SEGMENT_BYTES,
+): Promise<Bytes> {
+  if (sealed.length !== streamBytes(plaintextBytes, segmentBytes)) throw new SealBrokenError()
+  const stream = await openStreamHeader(fileKey, associatedData, sealed.subarray(0, HEADER_BYTES))
+  const plaintext = new Uint8Array(plaintextBytes)
+  await Promise.all(
+    segmentsOf(plaintextBytes, segmentBytes).map(async (segment) => {
+      plaintext.set(
+        await openSegment(stream, segment, sealed.subarray(segment.cipherStart, segment.cipherEnd)),
+        segment.plainStart,
+      )
+    }),
+  )
+  return plaintext
+}

@@ -1,0 +1,69 @@
+// The one error type of the project and its closed list of codes. No HTTP here:
+// http/problem.ts gives every code a status and a title, and the compiler refuses a code without one.
+
+export type ErrorCode =
+  // The request as such
+  | "not_found"
+  | "method_not_allowed"
+  | "malformed_request"
+  | "malformed_json"
+  | "validation_failed"
+  | "unsupported_media_type"
+  | "payload_too_large"
+  // Who is asking
+  | "authentication_required"
+  | "invalid_token"
+  | "invalid_credentials"
+  | "email_not_verified"
+  | "forbidden"
+  // Proof of address
+  | "wrong_code"
+  | "verification_expired"
+  | "verification_exhausted"
+  // Documents
+  | "unsupported_document"
+  // Links
+  | "link_not_found"
+  | "link_not_yours"
+  | "link_expired"
+  | "link_revoked"
+  // Our side
+  | "integrity_failure"
+  | "key_unavailable"
+  | "misconfigured"
+  | "busy"
+  | "internal"
+
+/** One wrong field of a request: where it is, and the rule that it breaks. */
+export type FieldError = { field: string; rule: string; message: string }
+
+export type AppErrorOptions = {
+  /** For people: what is wrong and what to do. Sent to the caller, so never a secret and nothing internal. */
+  detail?: string
+  fields?: readonly FieldError[]
+  /** Methods that the resource has, for `method_not_allowed`. */
+  allow?: readonly string[]
+  /** When trying again may help. */
+  retryAfterSeconds?: number
+  /** For the log: why really. May name internals, never a secret. */
+  reason?: string
+  cause?: unknown
+}
+
+/** Every expected failure of Sealpost. Callers assert on `code`; `reason` stays inside. */
+export class AppError extends Error {
+  override readonly name = "AppError"
+  readonly code: ErrorCode
+  readonly options: AppErrorOptions
+
+  constructor(code: ErrorCode, options: AppErrorOptions = {}) {
+    super(options.reason ?? options.detail ?? code, options.cause === undefined ? {} : { cause: options.cause })
+    this.code = code
+    this.options = options
+  }
+}
+
+/** Shorthand for the most common failure: one field breaks one rule. */
+export function fieldError(field: string, rule: string, message: string): AppError {
+  return new AppError("validation_failed", { detail: message, fields: [{ field, rule, message }] })
+}
