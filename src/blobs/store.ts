@@ -1,0 +1,69 @@
+// The only file that touches R2. Bytes are opaque here: no keys, no names, no types. Writes take buffers,
+// never streams, so that a failed one can be tried again with the very same bytes.
+import { isNoSuchUpload, isPassing } from "./r2-errors.ts"
+
+export type StoredPart = { partNumber: number; etag: string }
+export type StoredObject = { sizeBytes: number; body: ReadableStream<Uint8Array> }
+export type BlobStore = ReturnType<typeof createBlobStore>
+
+const RETRY_DELAYS_MS = [100, 400]
+
+async function withRetry<T>(attempt: () => Promise<T>): Promise<T> {
+  for (const delayMs of RETRY_DELAYS_MS) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (!isPassing(error)) throw error
+      await new Promise((resolve) => setTimeout(resolve, delayMs))
+    }
+  }
+  return attempt()
+}
+
+export function createBlobStore(bucket: R2Bucket) {
+  return {
+    async put(key: string, bytes: Uint8Array): Promise<void> {
+      await withRetry(() => bucket.put(key, bytes))
+    },
+
+    /** Starts a multipart object and returns its id. Nothing is visible under the key until `completeMultipart`. */
+    async startMultipart(key: string): Promise<string> {
+      return (await withRetry(() => bucket.createMultipartUpload(key))).uploadId
+    },
+
+    /** Parts count from 1; all but the last must be of one size of at least 5 MiB. */
+    putPart(key: string, multipartId: string, partNumber: number, bytes: Uint8Array): Promise<StoredPart> {
+      return withRetry(() => bucket.resumeMultipartUpload(key, multipartId).uploadPart(partNumber, bytes))
+    },
+
+    async completeMultipart(key: string, multipartId: string, parts: StoredPart[]): Promise<void> {
+      await bucket.resumeMultipartUpload(key, multipartId).complete(parts)
+    },
+
+    /** Drops an unfinished multipart object; does nothing when there is none (any more). */
+    async abortMultipart(key: string, multipartId: string): Promise<void> {
+      try {
+        await withRetry(() => bucket.resumeMultipartUpload(key, multipartId).abort())
+      } catch (error) {
+        if (!isNoSuchUpload(error)) throw error
+      }
+    },
+
+    /** The object's bytes from `offset`, to the end or `lengthBytes` of them, with its whole size; null when absent. */
+    async read(key: string, offset = 0, lengthBytes?: number): Promise<StoredObject | null> {
+      const range = lengthBytes === undefined ? { offset } : { offset, length: lengthBytes }
+      const object = await withRetry(() => bucket.get(key, { range }))
+      return object === null ? null : { sizeBytes: object.size, body: object.body as ReadableStream<Uint8Array> }
+    },
+
+    /** Deleting what is not there is no error. */
+    async delete(key: string): Promise<void> {
+      await withRetry(() => bucket.delete(key))
+    },
+
+    /** Does the bucket answer? */
+    async ping(): Promise<void> {
+      await bucket.head("healthz")
+    },
+  }
+}

@@ -1,0 +1,21 @@
+// The D1 database through Drizzle. Reads return rows; writes return statements, and the caller decides
+// which batch makes them true together. D1 has no interactive transactions: a rule that must hold under
+// concurrency stands in the statement itself.
+import { drizzle } from "drizzle-orm/d1"
+import type { BatchItem } from "drizzle-orm/batch"
+
+export const createDb = (binding: D1Database) => drizzle(binding)
+export type Db = ReturnType<typeof createDb>
+
+/** A write that somebody else will run, alone or in a batch. */
+export type Statement = BatchItem<"sqlite">
+
+/** Runs statements as one transaction: all of them happened, or none. */
+export async function runBatch(db: Db, statements: readonly [Statement, ...Statement[]]): Promise<void> {
+  await db.batch(statements as [Statement, ...Statement[]])
+}
+
+/** Does the database answer? */
+export async function pingDb(db: Db): Promise<void> {
+  await db.run("select 1")
+}

@@ -1,0 +1,54 @@
+import { and, desc, eq, sql } from "drizzle-orm"
+import type { Db } from "./client.ts"
+import { blobs, files } from "./schema.ts"
+
+export type FileRow = typeof files.$inferSelect
+export type BlobRow = typeof blobs.$inferSelect
+
+const currentBlob = and(eq(blobs.fileId, files.id), eq(blobs.version, files.version))
+
+/** What a list shows: nothing of keys or objects (they cannot leak from a row that lacks them). */
+const listed = {
+  id: files.id,
+  name: files.name,
+  type: files.type,
+  createdAtMs: files.createdAtMs,
+  sizeBytes: blobs.sizeBytes,
+  sha256: blobs.sha256,
+} as const
+
+/** Where a page of a list begins: after this file, newest first. */
+export type FilePosition = { createdAtMs: number; id: string }
+
+/** Newest first, by keyset. With an owner only theirs, else everybody's. */
+export function listFiles(db: Db, query: { ownerId?: string; after?: FilePosition; limit: number }) {
+  const { ownerId, after } = query
+  return db
+    .select(listed)
+    .from(files)
+    .innerJoin(blobs, currentBlob)
+    .where(
+      and(
+        ownerId === undefined ? undefined : eq(files.ownerId, ownerId),
+        after === undefined ? undefined : sql`(${files.createdAtMs}, ${files.id}) < (${after.createdAtMs}, ${after.id})`,
+      ),
+    )
+    .orderBy(desc(files.createdAtMs), desc(files.id))
+    .limit(query.limit)
+    .all()
+}
+
+/** A file with everything needed to open its current version. */
+export const selectSealedFile = (db: Db, id: string) =>
+  db.select({ file: files, blob: blobs }).from(files).innerJoin(blobs, currentBlob).where(eq(files.id, id))
+
+export const insertFile = (db: Db, file: FileRow) => db.insert(files).values(file)
+
+export const insertBlob = (db: Db, blob: BlobRow) => db.insert(blobs).values(blob)
+
+/** Deletes a file and, by cascade, its wrapped keys and links: from here on nobody can open its bytes. */
+export const deleteFile = (db: Db, id: string) => db.delete(files).where(eq(files.id, id))
+
+/** Is this object the bytes of a file? */
+export const findBlobByObjectKey = (db: Db, objectKey: string) =>
+  db.select({ fileId: blobs.fileId }).from(blobs).where(eq(blobs.objectKey, objectKey)).get()

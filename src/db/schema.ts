@@ -1,0 +1,202 @@
+// Tables. Times are milliseconds since 1970 in columns that end in `_at_ms`; ids are lower-case UUIDs;
+// secrets are never here in the clear: only hashes, keyed hashes, or keys wrapped by a key outside D1.
+import { check, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core"
+import { sql } from "drizzle-orm"
+
+export const ROLES = ["ops", "client"] as const
+export type Role = (typeof ROLES)[number]
+
+export const users = sqliteTable(
+  "users",
+  {
+    id: text().primaryKey(),
+    role: text({ enum: ROLES }).notNull(),
+    /** As the person wrote it, for mails. */
+    email: text().notNull(),
+    /** The one form in which addresses are compared (domain/email-address.ts). */
+    emailKey: text("email_key").notNull(),
+    /** PHC string, peppered. */
+    passwordHash: text("password_hash").notNull(),
+    createdAtMs: integer("created_at_ms").notNull(),
+    /** Null until the address is proven. */
+    verifiedAtMs: integer("verified_at_ms"),
+    disabledAtMs: integer("disabled_at_ms"),
+  },
+  (table) => [uniqueIndex("users_email_key").on(table.emailKey), check("users_role", sql`${table.role} in ('ops', 'client')`)],
+)
+
+/** One pending proof of address. Rows without a user are decoys, so that strangers learn nothing from them. */
+export const verifications = sqliteTable(
+  "verifications",
+  {
+    id: text().primaryKey(),
+    userId: text("user_id").references(() => users.id, { onDelete: "cascade" }),
+    emailKey: text("email_key").notNull(),
+    /** The password of this very sign-up: proving this mail makes it the account's. */
+    passwordHash: text("password_hash"),
+    /** Keyed hash of the code, hex (crypto/verify-handle.ts). */
+    codeMac: text("code_mac").notNull(),
+    attempts: integer().notNull().default(0),
+    createdAtMs: integer("created_at_ms").notNull(),
+    expiresAtMs: integer("expires_at_ms").notNull(),
+    usedAtMs: integer("used_at_ms"),
+  },
+  (table) => [index("verifications_user").on(table.userId), index("verifications_expiry").on(table.expiresAtMs)],
+)
+
+/** One login of one user: the family of refresh tokens that descends from it. */
+export const sessions = sqliteTable(
+  "sessions",
+  {
+    id: text().primaryKey(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    createdAtMs: integer("created_at_ms").notNull(),
+    /** The absolute end, however often it is refreshed. */
+    expiresAtMs: integer("expires_at_ms").notNull(),
+    revokedAtMs: integer("revoked_at_ms"),
+  },
+  (table) => [index("sessions_user").on(table.userId), index("sessions_expiry").on(table.expiresAtMs)],
+)
+
+export const refreshTokens = sqliteTable(
+  "refresh_tokens",
+  {
+    /** SHA-256 of the token, hex. */
+    hash: text().primaryKey(),
+    sessionId: text("session_id")
+      .notNull()
+      .references(() => sessions.id, { onDelete: "cascade" }),
+    /** The idle end. */
+    expiresAtMs: integer("expires_at_ms").notNull(),
+    usedAtMs: integer("used_at_ms"),
+    /** Hash of the token that replaced this one. */
+    successor: text(),
+  },
+  (table) => [index("refresh_tokens_session").on(table.sessionId), index("refresh_tokens_expiry").on(table.expiresAtMs)],
+)
+
+/** A document as people see it. Exists only once its bytes are sealed, checked and complete. */
+export const files = sqliteTable(
+  "files",
+  {
+    id: text().primaryKey(),
+    ownerId: text("owner_id")
+      .notNull()
+      .references(() => users.id),
+    /** The version that is current; its bytes are the row of `blobs` with this number. */
+    version: integer().notNull(),
+    name: text().notNull(),
+    type: text({ enum: ["docx", "xlsx", "pptx"] }).notNull(),
+    createdAtMs: integer("created_at_ms").notNull(),
+  },
+  (table) => [
+    index("files_created").on(table.createdAtMs, table.id),
+    index("files_owner").on(table.ownerId, table.createdAtMs, table.id),
+  ],
+)
+
+/** How one version's bytes are kept: the R2 object and everything needed to open it, but the master key. */
+export const blobs = sqliteTable(
+  "blobs",
+  {
+    fileId: text("file_id")
+      .notNull()
+      .references(() => files.id, { onDelete: "cascade" }),
+    version: integer().notNull(),
+    /** Random; says nothing about the file. */
+    objectKey: text("object_key").notNull(),
+    /** Version of the sealed format (crypto/sealed-format.ts). */
+    format: integer().notNull(),
+    sizeBytes: integer("size_bytes").notNull(),
+    sealedBytes: integer("sealed_bytes").notNull(),
+    parts: integer().notNull(),
+    /** Of the plaintext, hex. */
+    sha256: text().notNull(),
+    keyId: integer("key_id").notNull(),
+    /** 40 bytes, hex. */
+    wrappedKey: text("wrapped_key").notNull(),
+    /** 32 bytes, hex. */
+    commitment: text().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.fileId, table.version] }), uniqueIndex("blobs_object_key").on(table.objectKey)],
+)
+
+/** An object that R2 may hold while no file owns it: written before the bytes, gone with publication. */
+export const uploads = sqliteTable(
+  "uploads",
+  {
+    objectKey: text("object_key").primaryKey(),
+    ownerId: text("owner_id").notNull(),
+    /** R2's multipart upload, once there is one. */
+    multipartId: text("multipart_id"),
+    startedAtMs: integer("started_at_ms").notNull(),
+  },
+  (table) => [index("uploads_started").on(table.startedAtMs)],
+)
+
+/** Objects whose file and key are gone; the sweeper deletes them from R2. */
+export const discardedObjects = sqliteTable("discarded_objects", {
+  objectKey: text("object_key").primaryKey(),
+  discardedAtMs: integer("discarded_at_ms").notNull(),
+})
+
+/** A download link of one person for one file. */
+export const links = sqliteTable(
+  "links",
+  {
+    id: text().primaryKey(),
+    fileId: text("file_id")
+      .notNull()
+      .references(() => files.id, { onDelete: "cascade" }),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    createdAtMs: integer("created_at_ms").notNull(),
+    expiresAtMs: integer("expires_at_ms").notNull(),
+    revokedAtMs: integer("revoked_at_ms"),
+    firstUsedAtMs: integer("first_used_at_ms"),
+  },
+  (table) => [
+    index("links_user").on(table.userId),
+    index("links_file").on(table.fileId),
+    index("links_expiry").on(table.expiresAtMs),
+  ],
+)
+
+/** Mails to send. The body is purged as soon as it is sent, given up or out of date. */
+export const outbox = sqliteTable(
+  "outbox",
+  {
+    id: text().primaryKey(),
+    kind: text().notNull(),
+    recipient: text().notNull(),
+    subject: text().notNull(),
+    body: text(),
+    createdAtMs: integer("created_at_ms").notNull(),
+    /** After this the mail would be of no use. */
+    expiresAtMs: integer("expires_at_ms").notNull(),
+    attempts: integer().notNull().default(0),
+    /** When it may be tried (again); also the lease of the try that is under way. Null once settled. */
+    nextAttemptAtMs: integer("next_attempt_at_ms"),
+    sentAtMs: integer("sent_at_ms"),
+    /** Why the last try failed: a short code, never a response body. */
+    lastFailure: text("last_failure"),
+  },
+  (table) => [index("outbox_due").on(table.nextAttemptAtMs), index("outbox_recipient").on(table.recipient, table.createdAtMs)],
+)
+
+/** Who did what to what, when. Append-only; written in the same batch as the change it records. */
+export const auditEvents = sqliteTable(
+  "audit_events",
+  {
+    id: text().primaryKey(),
+    atMs: integer("at_ms").notNull(),
+    kind: text().notNull(),
+    actorId: text("actor_id"),
+    subjectId: text("subject_id"),
+    requestId: text("request_id"),
+  },
+  (table) => [index("audit_events_at").on(table.atMs), index("audit_events_subject").on(table.subjectId)],
+)

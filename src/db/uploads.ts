@@ -1,0 +1,27 @@
+import { asc, eq, lt, sql } from "drizzle-orm"
+import type { Db } from "./client.ts"
+import { blobs, discardedObjects, uploads } from "./schema.ts"
+
+export const insertUpload = (db: Db, upload: typeof uploads.$inferInsert) => db.insert(uploads).values(upload)
+
+export const setMultipartId = (db: Db, objectKey: string, multipartId: string) =>
+  db.update(uploads).set({ multipartId }).where(eq(uploads.objectKey, objectKey))
+
+export const deleteUpload = (db: Db, objectKey: string) => db.delete(uploads).where(eq(uploads.objectKey, objectKey))
+
+export const listUploadsBefore = (db: Db, startedBeforeMs: number, limit: number) =>
+  db.select().from(uploads).where(lt(uploads.startedAtMs, startedBeforeMs)).orderBy(asc(uploads.startedAtMs)).limit(limit).all()
+
+/** Notes every object of a file that the same batch is about to delete. */
+export const discardObjectsOfFile = (db: Db, fileId: string, atMs: number) =>
+  db.insert(discardedObjects).select(
+    db
+      .select({ objectKey: blobs.objectKey, discardedAtMs: sql<number>`${atMs}`.as("discarded_at_ms") })
+      .from(blobs)
+      .where(eq(blobs.fileId, fileId)),
+  )
+
+export const listDiscardedObjects = (db: Db, limit: number) => db.select().from(discardedObjects).limit(limit).all()
+
+export const forgetDiscardedObject = (db: Db, objectKey: string) =>
+  db.delete(discardedObjects).where(eq(discardedObjects.objectKey, objectKey))

@@ -1,0 +1,28 @@
+// The audit trail: who did what to what. The statement goes into the batch of the change that it records,
+// so neither can exist without the other. Ids only: no addresses, names, tokens or codes.
+import { insertAuditEvent } from "../db/audit.ts"
+import type { Powers } from "./powers.ts"
+import { newId } from "../ids.ts"
+
+export type AuditKind =
+  | "account.signed_up"
+  | "account.verified"
+  | "verification.resent"
+  | "session.started"
+  | "session.refused"
+  | "session.refreshed"
+  | "session.token_reused"
+  | "session.ended"
+  | "file.uploaded"
+  | "file.deleted"
+  | "file.unreadable"
+  | "link.minted"
+  | "link.used"
+  | "link.refused"
+
+export const auditEvent = (
+  deps: Pick<Powers, "db" | "now" | "requestId">,
+  kind: AuditKind,
+  actorId: string | null,
+  subjectId: string | null,
+) => insertAuditEvent(deps.db, { id: newId(), atMs: deps.now(), kind, actorId, subjectId, requestId: deps.requestId })

@@ -1,0 +1,29 @@
+// What rules may use. Every function takes just the powers that it needs, by name: its signature says
+// what it can touch. deps.ts builds them all for a request.
+import type { BlobStore } from "../blobs/store.ts"
+import type { Keys } from "../crypto/keys.ts"
+import type { Db } from "../db/client.ts"
+import type { Mailer } from "../mail/mailer.ts"
+
+/** What a deployment decides. */
+export type Policy = {
+  publicOrigin: string
+  maxFileBytes: number
+  linkLifetimeSeconds: number
+}
+
+export type Powers = {
+  db: Db
+  blobs: BlobStore
+  keys: Keys
+  mailer: Mailer
+  policy: Policy
+  /** Milliseconds since 1970. */
+  now: () => number
+  /** For the audit trail. */
+  requestId: string
+  /** Keeps the request alive until this is done; its outcome must be handled by itself. */
+  afterwards: (work: Promise<unknown>) => void
+  /** One line for the operator: a fixed event name and facts that are no secret. */
+  log: (event: string, facts?: Record<string, string | number | boolean | null>) => void
+}
