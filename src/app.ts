@@ -1,0 +1,51 @@
+// The service, readable top to bottom: what every request passes, then every mount. Open routes come before
+// the guarded sub-app of the same prefix; whatever is in a guarded sub-app cannot be reached without its guard.
+import { Hono } from "hono"
+import { createDeps } from "./deps.ts"
+import { type DepsFactory, provideDeps } from "./http/middleware/deps.ts"
+import { requireClient, requireLogin, requireOps } from "./http/middleware/guards.ts"
+import { knownRoute } from "./http/middleware/known-route.ts"
+import { requestLog } from "./http/middleware/request-log.ts"
+import { securityHeaders } from "./http/middleware/security-headers.ts"
+import { renderError } from "./http/problem.ts"
+import { accountRoutes } from "./http/routes/accounts.ts"
+import { clientFileRoutes, opsFileRoutes } from "./http/routes/files.ts"
+import { healthRoutes } from "./http/routes/health.ts"
+import { downloadRoutes, linkMintRoutes } from "./http/routes/links.ts"
+import { pageRoutes } from "./http/routes/pages.ts"
+import { loginRoutes, ownSessionRoutes, refreshRoutes } from "./http/routes/sessions.ts"
+import { uploadRoutes } from "./http/routes/uploads.ts"
+import type { AppEnv, GuardedEnv } from "./http/types.ts"
+
+/** What tests may put in place of the real thing: the clock, and how a request's powers are made. */
+export type AppOptions = { now?: () => number; createDeps?: DepsFactory }
+
+export function createApp(options: AppOptions = {}) {
+  const now = options.now ?? Date.now
+  const app = new Hono<AppEnv>()
+
+  app.onError(renderError)
+  app.use(requestLog(now))
+  app.use(securityHeaders)
+  app.use(knownRoute(app))
+  app.use(provideDeps(options.createDeps ?? createDeps, now))
+
+  app.route("/", healthRoutes)
+  app.route("/", pageRoutes)
+  app.route("/download-file", downloadRoutes)
+
+  app.route("/api/auth", refreshRoutes)
+  app.route("/api/auth", new Hono<GuardedEnv>().use(requireLogin).route("/", ownSessionRoutes))
+
+  app.route("/api/client", accountRoutes)
+  app.route("/api/client", loginRoutes("client"))
+  app.route(
+    "/api/client",
+    new Hono<GuardedEnv>().use(requireClient).route("/files", clientFileRoutes).route("/download", linkMintRoutes),
+  )
+
+  app.route("/api/ops", loginRoutes("ops"))
+  app.route("/api/ops", new Hono<GuardedEnv>().use(requireOps).route("/upload", uploadRoutes).route("/files", opsFileRoutes))
+
+  return app
+}

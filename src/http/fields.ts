@@ -1,0 +1,40 @@
+// Fields that several requests share, as zod schemas: each turns what was sent into the form that the rules
+// use, or says which rule it breaks.
+import { z } from "zod"
+import { PASSWORD_MAX_CHARS, PASSWORD_MIN_CHARS, passwordFault } from "../domain/accounts.ts"
+import { parseFilePosition } from "../domain/cursor.ts"
+import { type EmailAddress, parseEmailAddress } from "../domain/email-address.ts"
+import type { FilePosition } from "../domain/files.ts"
+
+export const emailField = z.string("An e-mail address is needed.").transform((text, context): EmailAddress => {
+  const address = parseEmailAddress(text)
+  if (address !== null) return address
+  context.addIssue({ code: "custom", message: "This is not an e-mail address that mail can reach.", params: { rule: "email" } })
+  return z.NEVER
+})
+
+const passwordRules = {
+  too_short: `A password has at least ${String(PASSWORD_MIN_CHARS)} characters.`,
+  too_long: `A password has at most ${String(PASSWORD_MAX_CHARS)} characters.`,
+  not_text: "The password is not well-formed Unicode text.",
+}
+
+/** A password that somebody chooses now. */
+export const newPasswordField = z.string("A password is needed.").superRefine((password, context) => {
+  const fault = passwordFault(password)
+  if (fault !== null) context.addIssue({ code: "custom", message: passwordRules[fault], params: { rule: fault } })
+})
+
+/** A page's size: as many as asked for, within reason. */
+export const limitField = z
+  .string()
+  .regex(/^[1-9]\d{0,2}$/, "Give a whole number from 1 to 200.")
+  .transform(Number)
+  .pipe(z.number().max(200, "Give a whole number from 1 to 200."))
+
+export const cursorField = z.string().transform((text, context): FilePosition => {
+  const position = parseFilePosition(text)
+  if (position !== null) return position
+  context.addIssue({ code: "custom", message: "This is not a cursor from an earlier answer.", params: { rule: "cursor" } })
+  return z.NEVER
+})

@@ -1,0 +1,53 @@
+// Who may pass. A guard is the first thing in a sub-app, so a route inside cannot forget it.
+import { createMiddleware } from "hono/factory"
+import { type Caller, authenticate } from "../../domain/sessions.ts"
+import { AppError } from "../../errors.ts"
+import type { GuardedEnv } from "../types.ts"
+
+/**
+ * The token of an `Authorization: Bearer` header (RFC 6750 section 2.1), or null when there is no such header.
+ * @throws AppError `invalid_token` for a header that is there but not that
+ */
+export function bearerToken(header: string | undefined): string | null {
+  if (header === undefined) return null
+  const match = /^Bearer ([A-Za-z0-9\-._~+/]+=*)$/.exec(header)
+  if (match?.[1] === undefined)
+    throw new AppError("invalid_token", { detail: "Send the access token as: Authorization: Bearer <token>" })
+  return match[1]
+}
+
+async function callerOf(c: {
+  req: { header: (name: string) => string | undefined }
+  var: GuardedEnv["Variables"]
+}): Promise<Caller> {
+  const token = bearerToken(c.req.header("authorization"))
+  if (token === null)
+    throw new AppError("authentication_required", {
+      detail: "Log in and send the access token as: Authorization: Bearer <token>",
+    })
+  return authenticate(c.var.deps, token)
+}
+
+/** Lets through whoever has a live session. */
+export const requireLogin = createMiddleware<GuardedEnv>(async function requireLogin(c, next) {
+  c.set("caller", await callerOf(c))
+  await next()
+})
+
+/** Lets operations users through. */
+export const requireOps = createMiddleware<GuardedEnv>(async function requireOps(c, next) {
+  const caller = await callerOf(c)
+  if (caller.role !== "ops") throw new AppError("forbidden", { detail: "This is for operations users." })
+  c.set("caller", caller)
+  await next()
+})
+
+/** Lets clients through whose address is proven. */
+export const requireClient = createMiddleware<GuardedEnv>(async function requireClient(c, next) {
+  const caller = await callerOf(c)
+  if (caller.role !== "client" || !caller.isVerified) {
+    throw new AppError("forbidden", { detail: "This is for clients with a proven e-mail address." })
+  }
+  c.set("caller", caller)
+  await next()
+})

@@ -1,0 +1,86 @@
+// The one place where codes become RFC 9457 problems. The table is exhaustive: the compiler refuses a code
+// without status and title. Bodies say what the caller may know; reasons go to the log only.
+import type { ErrorHandler } from "hono"
+import { HTTPException } from "hono/http-exception"
+import type { ContentfulStatusCode } from "hono/utils/http-status"
+import { AppError, type ErrorCode } from "../errors.ts"
+import { errorFacts, logLine } from "../log.ts"
+import type { AppEnv } from "./types.ts"
+
+type Problem = { status: ContentfulStatusCode; title: string }
+
+export const problems = {
+  not_found: { status: 404, title: "Not found" },
+  method_not_allowed: { status: 405, title: "Method not allowed" },
+  malformed_request: { status: 400, title: "Malformed request" },
+  malformed_json: { status: 400, title: "Malformed JSON" },
+  validation_failed: { status: 422, title: "Some fields are not valid" },
+  unsupported_media_type: { status: 415, title: "Unsupported media type" },
+  payload_too_large: { status: 413, title: "Too large" },
+  authentication_required: { status: 401, title: "Log in first" },
+  invalid_token: { status: 401, title: "Token not valid" },
+  invalid_credentials: { status: 401, title: "Wrong e-mail address or password" },
+  email_not_verified: { status: 403, title: "E-mail address not proven" },
+  forbidden: { status: 403, title: "Not allowed" },
+  wrong_code: { status: 400, title: "Wrong code" },
+  verification_expired: { status: 410, title: "Code expired" },
+  verification_exhausted: { status: 410, title: "Too many wrong codes" },
+  unsupported_document: { status: 415, title: "Not a document that is taken here" },
+  link_not_found: { status: 404, title: "No such link" },
+  link_not_yours: { status: 403, title: "Not your link" },
+  link_expired: { status: 410, title: "Link expired" },
+  link_revoked: { status: 410, title: "Link withdrawn" },
+  integrity_failure: { status: 500, title: "Stored file damaged" },
+  key_unavailable: { status: 503, title: "Key not available" },
+  misconfigured: { status: 503, title: "Not set up" },
+  busy: { status: 503, title: "Busy" },
+  internal: { status: 500, title: "Something went wrong" },
+} as const satisfies Record<ErrorCode, Problem>
+
+export const problemType = (code: ErrorCode): string => `urn:sealpost:problem:${code}`
+
+/** RFC 9110 section 11.6.1 wants a challenge with every 401; RFC 6750 section 3 says what is in it. */
+const challenges: Partial<Record<ErrorCode, string>> = {
+  authentication_required: "Bearer",
+  invalid_credentials: "Bearer",
+  invalid_token: 'Bearer error="invalid_token"',
+}
+
+export function problemResponse(error: AppError, requestId: string): Response {
+  const { status, title } = problems[error.code]
+  const { detail, fields, allow, retryAfterSeconds } = error.options
+  const body = {
+    type: problemType(error.code),
+    title,
+    status,
+    detail,
+    code: error.code,
+    instance: `urn:uuid:${requestId}`,
+    requestId,
+    errors: fields,
+  }
+  const headers = new Headers({ "Content-Type": "application/problem+json; charset=utf-8" })
+  const challenge = challenges[error.code]
+  if (challenge !== undefined) headers.set("WWW-Authenticate", challenge)
+  if (allow !== undefined) headers.set("Allow", allow.join(", "))
+  if (retryAfterSeconds !== undefined) headers.set("Retry-After", String(retryAfterSeconds))
+  return new Response(JSON.stringify(body), { status, headers })
+}
+
+/** What Hono itself throws, e.g. for JSON that does not parse. Its messages may quote input, so they are dropped. */
+function toAppError(error: unknown): AppError {
+  if (error instanceof AppError) return error
+  if (error instanceof HTTPException && error.status === 400) {
+    return new AppError("malformed_json", { detail: "The request body is not well-formed JSON." })
+  }
+  return new AppError("internal", { detail: "The fault has been noted. Name the request id when you report it.", cause: error })
+}
+
+export const renderError: ErrorHandler<AppEnv> = (error, c) => {
+  const known = toAppError(error)
+  if (known.code === "internal")
+    logLine("fault", { requestId: c.var.requestId, operation: c.var.operation, ...errorFacts(error) })
+  const { reason } = known.options
+  c.set("problem", reason === undefined ? { code: known.code } : { code: known.code, reason })
+  return problemResponse(known, c.var.requestId)
+}

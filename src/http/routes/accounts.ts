@@ -1,0 +1,27 @@
+// Becoming a client: sign-up, proof of address, another mail. Open to anyone.
+import { Hono } from "hono"
+import { z } from "zod"
+import { resendVerification, signUp, verifyEmail } from "../../domain/accounts.ts"
+import { emailField, newPasswordField } from "../fields.ts"
+import type { AppEnv } from "../types.ts"
+import { jsonBody, limitJson, requireJson } from "../validate.ts"
+
+const signUpBody = z.strictObject({ email: emailField, password: newPasswordField })
+const resendBody = z.strictObject({ email: emailField })
+const verifyBody = z.strictObject({ handle: z.string().min(1).max(200), code: z.string().min(1).max(32) })
+
+export const accountRoutes = new Hono<AppEnv>()
+  .post("/signup", requireJson, limitJson, jsonBody(signUpBody), async (c) => {
+    const { email, password } = c.req.valid("json")
+    const { verifyUrl } = await signUp(c.var.deps, email, password)
+    return c.json({ verifyUrl, message: "success" }, 202)
+  })
+  .post("/resend-verification", requireJson, limitJson, jsonBody(resendBody), async (c) => {
+    const { verifyUrl } = await resendVerification(c.var.deps, c.req.valid("json").email)
+    return c.json({ verifyUrl, message: "success" }, 202)
+  })
+  .post("/verify-email", requireJson, limitJson, jsonBody(verifyBody), async (c) => {
+    const { handle, code } = c.req.valid("json")
+    await verifyEmail(c.var.deps, handle, code)
+    return c.json({ message: "success" })
+  })

@@ -1,0 +1,34 @@
+// Asking for a download link, and using one.
+import { Hono } from "hono"
+import { findFile, openContent } from "../../domain/files.ts"
+import { mintLink, noteLinkUse, openLink } from "../../domain/links.ts"
+import { documentResponse } from "../document-response.ts"
+import { bearerToken } from "../middleware/guards.ts"
+import type { AppEnv, GuardedEnv } from "../types.ts"
+import { pathId } from "../validate.ts"
+
+/** GET /:id makes a link. HEAD, which Hono sends here too, must not. */
+export const linkMintRoutes = new Hono<GuardedEnv>().get("/:id", async (c) => {
+  const id = pathId(c.req.param("id"))
+  if (c.req.method === "HEAD") {
+    await findFile(c.var.deps, id)
+    return c.body(null, 200, { "Content-Type": "application/json" })
+  }
+  const { url } = await mintLink(c.var.deps, c.var.caller, id)
+  return c.json({ "download-link": url, message: "success" })
+})
+
+/**
+ * GET /:token sends the document. Not behind a guard: the link is checked first, because a forged one must
+ * cost nothing, and then openLink asks for the login itself.
+ */
+export const downloadRoutes = new Hono<AppEnv>().get("/:token", async (c) => {
+  const { deps } = c.var
+  const bearer = bearerToken(c.req.header("authorization"))
+  const { file, blob, link } = await openLink(deps, c.req.param("token"), bearer)
+  const document = { name: file.name, type: file.type, sizeBytes: blob.sizeBytes }
+  if (c.req.method === "HEAD") return documentResponse(document, null)
+  const body = await openContent(deps, blob)
+  deps.afterwards(noteLinkUse(deps, link))
+  return documentResponse(document, body)
+})

@@ -1,0 +1,37 @@
+// Logging in and out, and staying logged in.
+import { Hono } from "hono"
+import { z } from "zod"
+import { checkLogin } from "../../domain/accounts.ts"
+import { parseEmailAddress } from "../../domain/email-address.ts"
+import { type Role, endSession, refreshSession, startSession } from "../../domain/sessions.ts"
+import type { AppEnv, GuardedEnv } from "../types.ts"
+import { jsonBody, limitJson, requireJson } from "../validate.ts"
+
+// A login says as little as it can: what cannot be an address is just one that nobody has.
+const loginBody = z.strictObject({ email: z.string().max(1000), password: z.string().max(4000) })
+const refreshBody = z.strictObject({ refreshToken: z.string().max(200) })
+
+/** POST /login for one role. */
+export const loginRoutes = (role: Role) =>
+  new Hono<AppEnv>().post("/login", requireJson, limitJson, jsonBody(loginBody), async (c) => {
+    const { email, password } = c.req.valid("json")
+    const user = await checkLogin(c.var.deps, role, parseEmailAddress(email), password)
+    return c.json({ ...(await startSession(c.var.deps, user.id)), message: "success" })
+  })
+
+/** POST /refresh: open, because the refresh token is what is shown. */
+export const refreshRoutes = new Hono<AppEnv>().post("/refresh", requireJson, limitJson, jsonBody(refreshBody), async (c) => {
+  const tokens = await refreshSession(c.var.deps, c.req.valid("json").refreshToken)
+  return c.json({ ...tokens, message: "success" })
+})
+
+/** For whoever is logged in. */
+export const ownSessionRoutes = new Hono<GuardedEnv>()
+  .get("/me", (c) => {
+    const { userId, email, role } = c.var.caller
+    return c.json({ user: { id: userId, email, role } })
+  })
+  .post("/logout", async (c) => {
+    await endSession(c.var.deps, c.var.caller)
+    return c.json({ message: "success" })
+  })

@@ -1,0 +1,10 @@
+// The Worker. Nothing but its two entrances.
+import { createApp } from "./app.ts"
+import { runScheduled } from "./scheduled.ts"
+
+const app = createApp()
+
+export default {
+  fetch: app.fetch,
+  scheduled: (_controller, env, context) => runScheduled(env, context),
+} satisfies ExportedHandler<Env>

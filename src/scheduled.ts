@@ -1,0 +1,43 @@
+// What cron does: everything that a request left for later, each job on its own, each with a budget.
+import { createDeps } from "./deps.ts"
+import { sweepDiscardedObjects, sweepExpiredRows } from "./domain/housekeeping.ts"
+import { drainOutbox } from "./domain/outbox.ts"
+import type { Powers } from "./domain/powers.ts"
+import { sweepUploads } from "./domain/uploads.ts"
+import { errorFacts, logLine } from "./log.ts"
+import { newId } from "./ids.ts"
+
+const SWEEP_LIMIT = 100
+
+const jobs: Record<string, (deps: Powers) => Promise<unknown>> = {
+  outbox: drainOutbox,
+  uploads: (deps) => sweepUploads(deps, SWEEP_LIMIT),
+  discardedObjects: (deps) => sweepDiscardedObjects(deps, SWEEP_LIMIT),
+  expiredRows: sweepExpiredRows,
+}
+
+/** Runs all jobs; one that fails does not keep the others from running. */
+export async function runScheduled(
+  env: Env,
+  context: Pick<ExecutionContext, "waitUntil">,
+  now: () => number = Date.now,
+): Promise<void> {
+  const requestId = newId()
+  const deps = await createDeps(env, {
+    now,
+    requestId,
+    afterwards: (work) => {
+      context.waitUntil(work)
+    },
+    log: (event, facts) => {
+      logLine(event, { requestId, ...facts })
+    },
+  })
+  for (const [job, run] of Object.entries(jobs)) {
+    try {
+      await run(deps)
+    } catch (error) {
+      logLine("job_failed", { requestId, job, ...errorFacts(error) })
+    }
+  }
+}
