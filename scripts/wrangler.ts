@@ -1,0 +1,64 @@
+// Running Wrangler from commands: never asks anything, never phones home, leaves secrets of this shell alone.
+import { spawn } from "node:child_process"
+import { fileURLToPath } from "node:url"
+import { SECRET_NAMES } from "../src/config.ts"
+
+const WRANGLER = fileURLToPath(new URL("../node_modules/wrangler/bin/wrangler.js", import.meta.url))
+export const PROJECT_DIR = fileURLToPath(new URL("..", import.meta.url))
+export const DATABASE = "sealpost"
+
+/** The command line of Wrangler with these arguments, by the Node that runs us. */
+export const wranglerCommand = (args: readonly string[]): [string, string[]] => [process.execPath, [WRANGLER, ...args]]
+
+export function wranglerEnv(): NodeJS.ProcessEnv {
+  const env: NodeJS.ProcessEnv = {
+    ...process.env,
+    CI: "true",
+    WRANGLER_SEND_METRICS: "false",
+    WRANGLER_HIDE_BANNER: "true",
+    // Locally nothing needs the network, also not for a sample of request.cf.
+    CLOUDFLARE_CF_FETCH_ENABLED: "false",
+    npm_config_update_notifier: "false",
+  }
+  // Wrangler would let them win over the ones we hand it.
+  for (const name of SECRET_NAMES) Reflect.deleteProperty(env, name)
+  return env
+}
+
+/** Runs Wrangler to its end and returns what it printed. Throws with its output when it fails. */
+export async function runWrangler(args: readonly string[]): Promise<string> {
+  const [command, commandArgs] = wranglerCommand(args)
+  const child = spawn(command, commandArgs, { cwd: PROJECT_DIR, env: wranglerEnv(), stdio: ["ignore", "pipe", "pipe"] })
+  let stdout = ""
+  let stderr = ""
+  child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()))
+  child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()))
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.on("error", reject)
+    child.on("close", resolve)
+  })
+  if (code !== 0) throw new Error(`wrangler ${args.slice(0, 3).join(" ")} failed (${String(code)}):\n${stdout}${stderr}`)
+  return stdout
+}
+
+/** Which D1: the local one that keeps its data in a folder, or the deployed one. */
+export type Place = { persistTo: string } | "remote"
+
+export const placeArgs = (place: Place): string[] =>
+  place === "remote" ? ["--remote"] : ["--local", "--persist-to", place.persistTo]
+
+export const applyMigrations = (place: Place): Promise<string> =>
+  runWrangler(["d1", "migrations", "apply", DATABASE, ...placeArgs(place)])
+
+/** Runs one or more SQL statements and returns the rows of each. */
+export async function executeSql(place: Place, sql: string): Promise<Record<string, unknown>[][]> {
+  const output = await runWrangler(["d1", "execute", DATABASE, ...placeArgs(place), "--json", "--yes", "--command", sql])
+  const results = JSON.parse(output.slice(output.indexOf("["))) as { results?: Record<string, unknown>[] }[]
+  return results.map(({ results: rows }) => rows ?? [])
+}
+
+/** An SQL text literal. SQLite knows no escape but the doubled quote. */
+export function sqlText(text: string): string {
+  if (text.includes("\0")) throw new Error("text with NUL")
+  return `'${text.replaceAll("'", "''")}'`
+}
