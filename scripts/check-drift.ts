@@ -2,12 +2,12 @@
 // file: then src/db/schema.ts has changed without a migration (npm run db:generate).
 import { spawnSync } from "node:child_process"
 import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
-import { fileURLToPath } from "node:url"
+import { basename, join } from "node:path"
 import { PROJECT_DIR } from "./wrangler.ts"
 
-const drizzleKit = fileURLToPath(new URL("../node_modules/drizzle-kit/bin.cjs", import.meta.url))
+const drizzleKit = join(PROJECT_DIR, "node_modules/drizzle-kit/bin.cjs")
 // Inside the project: drizzle-kit takes relative folders only.
-const copy = mkdtempSync(`${PROJECT_DIR}.wrangler-drift-`).slice(PROJECT_DIR.length)
+const copy = basename(mkdtempSync(join(PROJECT_DIR, ".drift-")))
 
 try {
   cpSync("drizzle", copy, { recursive: true })

@@ -1,10 +1,10 @@
 // Running Wrangler from commands: never asks anything, never phones home, leaves secrets of this shell alone.
 import { spawn } from "node:child_process"
-import { fileURLToPath } from "node:url"
+import { join } from "node:path"
 import { SECRET_NAMES } from "../src/config.ts"
 
-const WRANGLER = fileURLToPath(new URL("../node_modules/wrangler/bin/wrangler.js", import.meta.url))
-export const PROJECT_DIR = fileURLToPath(new URL("..", import.meta.url))
+export const PROJECT_DIR = join(import.meta.dirname, "..")
+const WRANGLER = join(PROJECT_DIR, "node_modules/wrangler/bin/wrangler.js")
 export const DATABASE = "sealpost"
 
 /** The command line of Wrangler with these arguments, by the Node that runs us. */

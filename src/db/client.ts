@@ -10,7 +10,10 @@ export type Db = ReturnType<typeof createDb>
 /** A write that somebody else will run, alone or in a batch. */
 export type Statement = BatchItem<"sqlite">
 
-/** Runs statements as one transaction: all of them happened, or none. */
+/**
+ * Runs statements as one transaction: all of them happened, or none. For writes: rows of a joined select would
+ * lose columns here, because D1 returns batched rows by column name.
+ */
 export async function runBatch(db: Db, statements: readonly [Statement, ...Statement[]]): Promise<void> {
   await db.batch(statements as [Statement, ...Statement[]])
 }

@@ -6,15 +6,29 @@ export const insertSession = (db: Db, session: typeof sessions.$inferInsert) => 
 
 export const insertRefreshToken = (db: Db, token: typeof refreshTokens.$inferInsert) => db.insert(refreshTokens).values(token)
 
-/** The session and its user, if both are alive at this moment: what every guarded request asks first. */
-export const selectCaller = (db: Db, sessionId: string, nowMs: number) =>
+/** What a guard needs to know of whoever is asking. */
+export const callerColumns = {
+  sessionId: sessions.id,
+  userId: users.id,
+  role: users.role,
+  email: users.email,
+  verifiedAtMs: users.verifiedAtMs,
+} as const
+
+/** Session and account are alive at this moment. */
+export const isLiveSession = (sessionId: string, nowMs: number) =>
+  and(eq(sessions.id, sessionId), isNull(sessions.revokedAtMs), gt(sessions.expiresAtMs, nowMs), isNull(users.disabledAtMs))
+
+/** The session and its user, if both are alive: what every guarded request asks first. */
+export const findCaller = (db: Db, sessionId: string, nowMs: number) =>
   db
-    .select({ sessionId: sessions.id, userId: users.id, role: users.role, email: users.email, verifiedAtMs: users.verifiedAtMs })
+    .select(callerColumns)
     .from(sessions)
     .innerJoin(users, eq(users.id, sessions.userId))
-    .where(
-      and(eq(sessions.id, sessionId), isNull(sessions.revokedAtMs), gt(sessions.expiresAtMs, nowMs), isNull(users.disabledAtMs)),
-    )
+    .where(isLiveSession(sessionId, nowMs))
+    .get()
+
+export type CallerRow = NonNullable<Awaited<ReturnType<typeof findCaller>>>
 
 export const findRefreshToken = (db: Db, hash: string) =>
   db

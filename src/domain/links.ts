@@ -2,8 +2,7 @@
 // that person's login. A wrong link costs cryptography only, no D1 or R2 call.
 import { openLinkToken, sealLinkToken } from "../crypto/link-token.ts"
 import { runBatch } from "../db/client.ts"
-import { insertLink, markLinkUsed, selectLinkedFile } from "../db/links.ts"
-import { selectCaller } from "../db/sessions.ts"
+import { type LinkRow, findLinkAccess, insertLink, markLinkUsed } from "../db/links.ts"
 import { AppError } from "../errors.ts"
 import { auditEvent } from "./audit.ts"
 import { type SealedRow, findFile } from "./files.ts"
@@ -14,7 +13,7 @@ import { newId } from "../ids.ts"
 export type MintedLink = { url: string; expiresAtMs: number }
 
 /** A live link with its file and bytes. */
-export type LinkedFile = SealedRow & { link: Awaited<ReturnType<typeof selectLinkedFile>>[number]["link"] }
+export type LinkedFile = SealedRow & { link: LinkRow }
 
 type Deps = Pick<Powers, "db" | "keys" | "now" | "policy" | "requestId">
 
@@ -52,11 +51,8 @@ export async function openLink(deps: Deps, token: string, accessToken: string | 
   if (access === null) throw new AppError("invalid_token", { detail: "The access token is not valid (any more). Log in again." })
   // A link that is expired by its own word is refused to its own user without asking the database.
   if (access.userId === claims.userId && claims.expiresAtSeconds * 1000 <= deps.now()) throw linkExpired()
-  const [callers, linked] = await deps.db.batch([
-    selectCaller(deps.db, access.sessionId, deps.now()),
-    selectLinkedFile(deps.db, claims.linkId),
-  ])
-  const caller = callerFrom(access, callers[0])
+  const row = await findLinkAccess(deps.db, access.sessionId, claims.linkId, deps.now())
+  const caller = callerFrom(access, row?.caller)
   if (caller.userId !== claims.userId) {
     await runBatch(deps.db, [auditEvent(deps, "link.refused", caller.userId, claims.linkId)])
     throw new AppError("link_not_yours", { detail: "This link was made for somebody else." })
@@ -64,10 +60,12 @@ export async function openLink(deps: Deps, token: string, accessToken: string | 
   // The link's own user must still be one who may have links at all.
   if (caller.role !== "client" || !caller.isVerified)
     throw new AppError("forbidden", { detail: "This is for clients with a proven e-mail address." })
-  const row = linked[0]
-  if (row?.link.userId !== claims.userId || row.link.fileId !== claims.fileId) throw linkNotFound("link or file gone")
-  if (row.link.revokedAtMs !== null) throw new AppError("link_revoked", { detail: "This link was withdrawn." })
-  return row
+  const { link, file, blob } = row ?? { link: null, file: null, blob: null }
+  if (link?.userId !== claims.userId || link.fileId !== claims.fileId || file === null || blob === null) {
+    throw linkNotFound("link or file gone")
+  }
+  if (link.revokedAtMs !== null) throw new AppError("link_revoked", { detail: "This link was withdrawn." })
+  return { link, file, blob }
 }
 
 /** Records that a link's file begins to go out. A fault here is noted and stops nobody's download. */

@@ -12,7 +12,8 @@ import {
   insertSession,
   insertSuccessor,
   revokeSession,
-  selectCaller,
+  findCaller,
+  type CallerRow,
 } from "../db/sessions.ts"
 import { AppError } from "../errors.ts"
 import { auditEvent } from "./audit.ts"
@@ -108,9 +109,7 @@ export async function endSession(deps: Deps, caller: Caller): Promise<void> {
 export const readAccessToken = (deps: Pick<Powers, "keys" | "policy" | "now">, token: string): Promise<AccessClaims | null> =>
   verifyAccessToken(deps.keys.accessTokenKeys, deps.policy.publicOrigin, token, deps.now())
 
-type CallerRow = Awaited<ReturnType<typeof selectCaller>>[number]
-
-/** The caller behind claims and the row that `selectCaller` found for them. */
+/** The caller behind claims and the row that was found for their session. */
 export function callerFrom(claims: AccessClaims, row: CallerRow | undefined): Caller {
   if (row?.userId !== claims.userId) throw refused("no live session")
   return { userId: row.userId, sessionId: row.sessionId, role: row.role, email: row.email, isVerified: row.verifiedAtMs !== null }
@@ -123,6 +122,5 @@ export function callerFrom(claims: AccessClaims, row: CallerRow | undefined): Ca
 export async function authenticate(deps: Deps, accessToken: string): Promise<Caller> {
   const claims = await readAccessToken(deps, accessToken)
   if (claims === null) throw refused("access token")
-  const [row] = await selectCaller(deps.db, claims.sessionId, deps.now())
-  return callerFrom(claims, row)
+  return callerFrom(claims, await findCaller(deps.db, claims.sessionId, deps.now()))
 }

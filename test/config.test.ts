@@ -1,0 +1,76 @@
+import { describe, expect, it } from "vitest"
+import { SECRET_NAMES, parseConfig, readConfig } from "../src/config.ts"
+import { newKeyRingEntry } from "../src/crypto/keyring.ts"
+import { AppError } from "../src/errors.ts"
+
+const secrets = Object.fromEntries(SECRET_NAMES.map((name) => [name, newKeyRingEntry(1)]))
+const deployed = {
+  ...secrets,
+  PUBLIC_ORIGIN: "https://files.example.com",
+  MAIL_TRANSPORT: "mailchannels",
+  MAIL_FROM: "Sealpost <files@example.com>",
+  MAILCHANNELS_API_KEY: "a-key-from-the-console",
+}
+const local = { ...secrets, PUBLIC_ORIGIN: "http://localhost:8787", MAIL_TRANSPORT: "console", MAIL_FROM: "a@example.com" }
+
+const faultsOf = (env: Record<string, unknown>): string[] => {
+  const result = parseConfig(env)
+  return "faults" in result ? result.faults.map(({ variable }) => variable) : []
+}
+
+describe("parseConfig", () => {
+  it("takes a deployment's and a local environment, with defaults for the rest", () => {
+    expect(parseConfig(deployed)).toMatchObject({
+      config: {
+        publicOrigin: "https://files.example.com",
+        mail: { transport: "mailchannels", baseUrl: "https://api.mailchannels.net" },
+        maxFileBytes: 2_147_483_648,
+        linkLifetimeSeconds: 3600,
+      },
+    })
+    expect(parseConfig(local)).toMatchObject({ config: { mail: { transport: "console" } } })
+  })
+
+  it("names everything that is missing at once", () => {
+    expect(faultsOf({})).toEqual(["PUBLIC_ORIGIN", "MAIL_TRANSPORT", "MAIL_FROM", ...SECRET_NAMES])
+  })
+
+  it.each<[Record<string, unknown>, string]>([
+    [{ MASTER_KEYS: "" }, "MASTER_KEYS"],
+    [{ LINK_KEYS: "1:short" }, "LINK_KEYS"],
+    [{ JWT_KEYS: `1:${"A".repeat(43)}` }, "JWT_KEYS"],
+    [{ HANDLE_KEYS: secrets["LINK_KEYS"] }, "HANDLE_KEYS"],
+    [{ PASSWORD_PEPPERS: undefined }, "PASSWORD_PEPPERS"],
+    [{ PUBLIC_ORIGIN: "http://files.example.com" }, "PUBLIC_ORIGIN"],
+    [{ PUBLIC_ORIGIN: "https://files.example.com/" }, "PUBLIC_ORIGIN"],
+    [{ PUBLIC_ORIGIN: "https://files.example.com/path" }, "PUBLIC_ORIGIN"],
+    [{ PUBLIC_ORIGIN: "javascript:alert(1)" }, "PUBLIC_ORIGIN"],
+    [{ MAIL_TRANSPORT: undefined }, "MAIL_TRANSPORT"],
+    [{ MAIL_TRANSPORT: "smtp" }, "MAIL_TRANSPORT"],
+    [{ MAIL_TRANSPORT: "console" }, "MAIL_TRANSPORT"],
+    [{ MAIL_FROM: "nobody" }, "MAIL_FROM"],
+    [{ MAIL_FROM: "a@b.example\r\nBcc: c@d.example" }, "MAIL_FROM"],
+    [{ MAILCHANNELS_API_KEY: undefined }, "MAILCHANNELS_API_KEY"],
+    [{ MAILCHANNELS_BASE_URL: "http://mail.example.com" }, "MAILCHANNELS_BASE_URL"],
+    [{ MAX_FILE_BYTES: "10 MB" }, "MAX_FILE_BYTES"],
+    [{ MAX_FILE_BYTES: "0" }, "MAX_FILE_BYTES"],
+    [{ LINK_LIFETIME_SECONDS: "604801" }, "LINK_LIFETIME_SECONDS"],
+    [{ LINK_LIFETIME_SECONDS: "1e3" }, "LINK_LIFETIME_SECONDS"],
+  ])("refuses the good environment with only %j", (change, variable) => {
+    expect(faultsOf(deployed)).toEqual([])
+    expect(faultsOf({ ...deployed, ...change })).toEqual([variable])
+  })
+
+  it("says what mends it and never quotes a value", () => {
+    const env = { ...deployed, LINK_KEYS: "1:hunter2", PUBLIC_ORIGIN: "ftp://hunter2" }
+    expect(() => readConfig(env)).toThrow(AppError)
+    try {
+      readConfig(env)
+    } catch (error) {
+      const detail = error instanceof AppError ? error.options.detail : ""
+      expect(detail).toContain("npm run secrets -- LINK_KEYS")
+      expect(detail).toContain("PUBLIC_ORIGIN")
+      expect(detail).not.toContain("hunter2")
+    }
+  })
+})
