@@ -49,11 +49,20 @@ export function createBlobStore(bucket: R2Bucket) {
       }
     },
 
-    /** The object's bytes from `offset`, to the end or `lengthBytes` of them, with its whole size; null when absent. */
-    async read(key: string, offset = 0, lengthBytes?: number): Promise<StoredObject | null> {
-      const range = lengthBytes === undefined ? { offset } : { offset, length: lengthBytes }
-      const object = await withRetry(() => bucket.get(key, { range }))
-      return object === null ? null : { sizeBytes: object.size, body: object.body as ReadableStream<Uint8Array> }
+    /**
+     * Up to `lengthBytes` of the object's bytes from `offset`, with its whole size; null when it is absent.
+     * An object too short for the range has its size and no bytes: R2 refuses such a read.
+     */
+    async read(key: string, offset: number, lengthBytes: number): Promise<StoredObject | null> {
+      try {
+        const object = await withRetry(() => bucket.get(key, { range: { offset, length: lengthBytes } }))
+        return object === null ? null : { sizeBytes: object.size, body: object.body as ReadableStream<Uint8Array> }
+      } catch (error) {
+        const found = await withRetry(() => bucket.head(key))
+        if (found === null) return null
+        if (found.size >= offset + lengthBytes) throw error
+        return { sizeBytes: found.size, body: new Blob([]).stream() }
+      }
     },
 
     /** Deleting what is not there is no error. */

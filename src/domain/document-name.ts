@@ -22,7 +22,8 @@ export function parseDocumentName(sent: string): DocumentName {
   // Some browsers send the whole path (RFC 7578 section 4.2); only the last segment was ever a name.
   const base = sent.slice(Math.max(sent.lastIndexOf("/"), sent.lastIndexOf("\\")) + 1)
   const name = base.normalize("NFC").trimStart()
-  if (!name.isWellFormed() || DECEPTIVE.test(name)) {
+  // Before trimming: a byte order mark counts as white space there.
+  if (!base.isWellFormed() || DECEPTIVE.test(base)) {
     throw fieldError("file", "name_characters", "The file name contains control or invisible characters.")
   }
   if (COMBINING_RUN.test(name)) throw fieldError("file", "name_characters", "The file name stacks too many accents.")

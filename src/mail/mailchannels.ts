@@ -40,7 +40,7 @@ export function createMailChannelsMailer(
       }
       if (outcome.success) return { sent: true }
       const status = outcome.error?.statusCode ?? null
-      return { sent: false, retry: isPassing(status), failure: status === null ? "unreachable" : `status_${String(status)}` }
+      return { sent: false, retry: isPassing(status), failure: status === null ? "no_usable_answer" : `status_${String(status)}` }
     },
   }
 }

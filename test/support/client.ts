@@ -46,15 +46,21 @@ export function createTestClient(overrides: Partial<Record<string, unknown>> = {
   const clock = { nowMs: Date.parse("2026-11-23T12:00:00Z") }
   const app = createApp({ now: () => clock.nowMs })
 
-  async function request(path: string, options: RequestOptions = {}): Promise<Response> {
+  /** The app's own response, its body still to be read. */
+  async function rawRequest(path: string, options: RequestOptions = {}, context = createExecutionContext()): Promise<Response> {
     const headers = new Headers(options.headers)
     if (options.token !== undefined) headers.set("Authorization", `Bearer ${options.token}`)
     if (options.json !== undefined && !headers.has("Content-Type")) headers.set("Content-Type", "application/json")
     const body = options.json === undefined ? options.body : JSON.stringify(options.json)
     const method = options.method ?? (body === undefined ? "GET" : "POST")
-    const context = createExecutionContext()
     const init = { method, headers, ...(body === undefined ? {} : { body }) }
-    const response = await app.fetch(new Request(new URL(path, ORIGIN), init), testEnv, context)
+    return app.fetch(new Request(new URL(path, ORIGIN), init), testEnv, context)
+  }
+
+  /** The response with its body read and everything done that was left for afterwards. */
+  async function request(path: string, options: RequestOptions = {}): Promise<Response> {
+    const context = createExecutionContext()
+    const response = await rawRequest(path, options, context)
     // Read to the end first: what runs afterwards may be what fills the body.
     const bytes = await response.arrayBuffer().catch(() => null)
     await waitOnExecutionContext(context)
@@ -90,6 +96,7 @@ export function createTestClient(overrides: Partial<Record<string, unknown>> = {
     env: testEnv,
     clock,
     request,
+    rawRequest,
     problem,
     mailsTo,
     codeFor,

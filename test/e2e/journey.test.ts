@@ -1,0 +1,273 @@
+// The README's journey, executed from the README itself with bash and curl, against `npm start` on a free port,
+// with a real HTTP server in place of the MailChannels API. Then what only a running service can show:
+// restart, large files, ciphertext on disk, accounts by command, a clean end.
+import { createHash, randomBytes } from "node:crypto"
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { zipSync } from "fflate"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { startMailServer } from "../support/mail-server.ts"
+import { PROJECT_DIR, type Service, freePort, printedAccount, run, startService } from "./service.ts"
+
+const MAIN_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+const CLIENT = { email: "client@example.net", password: "a password of fifteen or more" }
+
+let dir: string
+let stateDir: string
+let mail: Awaited<ReturnType<typeof startMailServer>>
+let service: Service
+let port: number
+
+const startArgs = (): string[] => [
+  ...["--persist-to", stateDir, "--var", "MAIL_TRANSPORT:mailchannels", "--var", `MAILCHANNELS_BASE_URL:${mail.url}`],
+  ...["--var", "MAILCHANNELS_API_KEY:a-key-for-the-stand-in", "--var=MAIL_FROM:Sealpost <files@example.com>"],
+]
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), "sealpost-e2e-"))
+  stateDir = join(dir, "state")
+  symlinkSync(join(PROJECT_DIR, "test"), join(dir, "test"))
+  mail = await startMailServer()
+  port = await freePort()
+  service = await startService(startArgs(), port)
+})
+
+afterAll(async () => {
+  await service.stop()
+  await mail.close()
+  rmSync(dir, { recursive: true, force: true })
+})
+
+const curl = async (...args: string[]): Promise<string> => (await run("curl", ["-sS", ...args])).stdout
+const status = async (...args: string[]): Promise<number> => Number(await curl("-o", "/dev/null", "-w", "%{http_code}", ...args))
+const sha256 = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex")
+
+async function logIn(role: string, account: { email: string; password: string }): Promise<string> {
+  const body = await curl(
+    `${service.origin}/api/${role}/login`,
+    "-H",
+    "Content-Type: application/json",
+    "-d",
+    JSON.stringify(account),
+  )
+  return (JSON.parse(body) as { accessToken: string }).accessToken
+}
+
+const bearer = (token: string): string[] => ["-H", `Authorization: Bearer ${token}`]
+
+/** The README's blocks marked as the journey, as they stand. */
+function journeyScript(): string {
+  const readme = readFileSync(join(PROJECT_DIR, "README.md"), "utf8")
+  return Array.from(readme.matchAll(/<!-- journey -->\n\n```sh\n([^]*?)```/g), ([, block = ""]) => block).join("\n")
+}
+
+describe("the README's journey", () => {
+  it("works as it stands there, and the client receives the very bytes that were uploaded", async () => {
+    const script = journeyScript()
+    expect(script.match(/curl/g)?.length).toBeGreaterThanOrEqual(8)
+    const account = printedAccount(service.output())
+    const codeFile = join(dir, "code")
+    // A person reads the code in the mail; here the script waits for the stand-in to receive it.
+    const waitForCode = `for i in $(seq 100); do [ -s "${codeFile}" ] && break; sleep 0.1; done; CODE=$(cat "${codeFile}")\n`
+    const env = { BASE: service.origin, OPS_EMAIL: account.email, OPS_PASSWORD: account.password }
+    const watcher = setInterval(() => {
+      const text = JSON.stringify(mail.requests.at(-1)?.body ?? "")
+      const code = /[0-9A-Z]{4}-[0-9A-Z]{4}/.exec(text)?.[0]
+      if (code !== undefined) writeFileSync(codeFile, code)
+    }, 50)
+    const { code, stdout, stderr } = await run(
+      "bash",
+      ["-eu", "-c", script.replace('CODE="${CODE:-', `${waitForCode}CODE="\${CODE:-`)],
+      { cwd: dir, env },
+    )
+    clearInterval(watcher)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
+
+    const sums = Array.from(stdout.matchAll(/^([0-9a-f]{64}) /gm), ([, sum]) => sum)
+    expect(sums).toHaveLength(2)
+    expect(sums[0]).toBe(sums[1])
+    expect(stdout).toContain(`${service.origin}/verify-email/`)
+    expect(stdout).toContain(`${service.origin}/download-file/`)
+    expect(stdout).toContain('"code":"authentication_required"')
+    expect(sha256(readFileSync(join(dir, "received.docx")))).toBe(
+      sha256(readFileSync(join(PROJECT_DIR, "test/corpus/libreoffice.docx"))),
+    )
+  })
+
+  it("sent exactly one mail, exactly so, to the MailChannels API", () => {
+    expect(mail.requests).toHaveLength(1)
+    const [request] = mail.requests
+    expect(request).toMatchObject({
+      method: "POST",
+      path: "/tx/v1/send?dry-run=false",
+      headers: { "x-api-key": "a-key-for-the-stand-in", "content-type": "application/json" },
+    })
+    const { content, ...body } = request?.body as { content: { type: string; value: string }[] } & Record<string, unknown>
+    expect(body).toEqual({
+      from: { email: "files@example.com", name: "Sealpost" },
+      personalizations: [{ to: [{ email: CLIENT.email }] }],
+      subject: "Confirm your e-mail address",
+      tracking_settings: { click_tracking: { enable: false }, open_tracking: { enable: false } },
+    })
+    expect(content).toHaveLength(1)
+    expect(content[0]?.type).toBe("text/plain")
+    expect(content[0]?.value).toMatch(/http:\/\/localhost:\d+\/verify-email\/[\w-]{60}#[0-9A-Z]{4}-[0-9A-Z]{4}\n/)
+  })
+})
+
+describe("the running service", () => {
+  it.each(readdirSync(join(PROJECT_DIR, "test/corpus")).filter((name) => !name.endsWith(".md")))(
+    "carries %s through unchanged",
+    async (name) => {
+      const ops = await logIn("ops", printedAccount(service.output()))
+      const client = await logIn("client", CLIENT)
+      const path = join(PROJECT_DIR, "test/corpus", name)
+      const uploaded = JSON.parse(await curl(`${service.origin}/api/ops/upload`, ...bearer(ops), "-F", `file=@${path}`)) as {
+        file: { id: string; sha256: string }
+      }
+      expect(uploaded.file.sha256).toBe(sha256(readFileSync(path)))
+      const link = JSON.parse(await curl(`${service.origin}/api/client/download/${uploaded.file.id}`, ...bearer(client))) as {
+        "download-link": string
+      }
+      const received = join(dir, `received-${name}`)
+      expect(
+        await curl(link["download-link"], ...bearer(client), "-o", received, "-w", "%{http_code} %header{content-disposition}"),
+      ).toBe(`200 attachment; filename="${name}"; filename*=UTF-8''${name}`)
+      expect(sha256(readFileSync(received))).toBe(uploaded.file.sha256)
+      expect(await status(link["download-link"])).toBe(401)
+      expect(await status(link["download-link"], ...bearer(ops))).toBe(403)
+    },
+  )
+
+  it("carries 100 MB through unchanged, with and without a declared length", async () => {
+    const types = `<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Override PartName="/d.xml" ContentType="${MAIN_TYPE}"/></Types>`
+    const large = Buffer.from(
+      zipSync({ "[Content_Types].xml": new TextEncoder().encode(types), "media.bin": randomBytes(100_000_000) }, { level: 0 }),
+    )
+    const path = join(dir, "large.docx")
+    writeFileSync(path, large)
+    const ops = await logIn("ops", printedAccount(service.output()))
+    for (const how of [[], ["-H", "Transfer-Encoding: chunked"]]) {
+      const uploaded = JSON.parse(
+        await curl(`${service.origin}/api/ops/upload`, ...bearer(ops), ...how, "-F", `file=@${path}`),
+      ) as { file: { id: string; size: number; sha256: string } }
+      expect(uploaded.file).toMatchObject({ size: large.length, sha256: sha256(large) })
+      const received = join(dir, "received-large.docx")
+      const content = `${service.origin}/api/ops/files/${uploaded.file.id}/content`
+      expect(await curl(content, ...bearer(ops), "-o", received, "-w", "%{http_code} %{size_download}")).toBe(
+        `200 ${String(large.length)}`,
+      )
+      expect(sha256(readFileSync(received))).toBe(sha256(large))
+    }
+  })
+
+  it("answers a large file that is no document with 415 while curl is still sending", async () => {
+    const path = join(dir, "large-text.docx")
+    writeFileSync(path, Buffer.alloc(50_000_000, "text "))
+    const ops = await logIn("ops", printedAccount(service.output()))
+    const body = await curl(`${service.origin}/api/ops/upload`, ...bearer(ops), "-F", `file=@${path}`)
+    expect(JSON.parse(body)).toMatchObject({ status: 415, code: "unsupported_document" })
+  })
+
+  it("makes ops accounts by command, from standard input or environment, once per address", async () => {
+    const create = (args: string[], options: { env?: NodeJS.ProcessEnv; input?: string }) =>
+      run("npm", ["run", "--silent", "ops:create", "--", "--persist-to", stateDir, ...args], options)
+    const piped = { email: "o'brien@example.com", password: "piped in, with ünïcode" }
+    const fromEnv = { email: "second@example.com", password: "from the environment" }
+    expect(await create(["--email", piped.email], { input: `${piped.password}\n` })).toMatchObject({
+      code: 0,
+      stdout: `Ops account made: ${piped.email}\n`,
+    })
+    expect(await create(["--email", fromEnv.email], { env: { OPS_PASSWORD: fromEnv.password } })).toMatchObject({ code: 0 })
+    for (const account of [piped, fromEnv]) expect(await logIn("ops", account)).toMatch(/^ey/)
+
+    const again = await create(["--email", piped.email.toUpperCase()], { input: "another long password" })
+    expect(again).toMatchObject({ code: 1 })
+    expect(again.stderr).toContain("has an account already")
+    const short = await create(["--email", "third@example.com"], { input: "too short" })
+    expect(short).toMatchObject({ code: 1 })
+    expect(short.stderr).toContain("at least 15 characters")
+    const noEmail = await create(["--email", "nobody"], { input: "a long enough password" })
+    expect(noEmail).toMatchObject({ code: 1 })
+    expect(await logIn("ops", piped)).toMatch(/^ey/)
+  })
+
+  it("holds no plaintext on disk, and prints no token, code or password", () => {
+    const markers = ["word/document.xml", "ppt/presentation.xml", "xl/workbook.xml", "[Content_Types].xml", "media.bin"]
+    const blobs = readdirSync(join(stateDir, "v3/r2"), { recursive: true, encoding: "utf8" }).filter((name) =>
+      name.includes("blobs/"),
+    )
+    expect(blobs.length).toBeGreaterThan(8)
+    for (const name of blobs) {
+      const path = join(stateDir, "v3/r2", name)
+      if (!statSync(path).isFile()) continue
+      const bytes = readFileSync(path)
+      for (const marker of markers) expect(bytes.includes(marker), `${name}: ${marker}`).toBe(false)
+    }
+    const printed = service.output()
+    expect(printed).toContain('"operation":"GET /download-file/:token"')
+    expect(printed).not.toMatch(/download-file\/[\w-]{20}/)
+    expect(printed).not.toMatch(/verify-email\/[\w-]{20}/)
+    expect(printed).not.toContain(CLIENT.password)
+    expect(printed).not.toContain(CLIENT.email)
+  })
+
+  it("ends with all its children on SIGTERM, and keeps everything for the next start", async () => {
+    const account = printedAccount(service.output())
+    const files = await curl(`${service.origin}/api/client/files`, ...bearer(await logIn("client", CLIENT)))
+    expect((JSON.parse(files) as { files: unknown[] }).files.length).toBeGreaterThan(8)
+    await service.stop("SIGTERM")
+    await expect(fetch(`${service.origin}/healthz`)).rejects.toThrow()
+    const left = await run("pgrep", ["-f", stateDir])
+    expect(left.stdout).toBe("")
+
+    service = await startService(startArgs(), port)
+    expect(printedAccount(service.output())).toEqual(account)
+    expect(await curl(`${service.origin}/api/client/files`, ...bearer(await logIn("client", CLIENT)))).toBe(files)
+    await logIn("ops", account)
+  })
+})
+
+describe("npm start", () => {
+  it.each([
+    ["a short secret", ["--var", "LINK_KEYS:1:short"], "LINK_KEYS is not usable"],
+    ["a mail transport without its key", ["--var", "MAIL_TRANSPORT:mailchannels"], "MAILCHANNELS_API_KEY is missing"],
+    ["console mail on a public origin", ["--var", "PUBLIC_ORIGIN:https://files.example.com"], "MAIL_TRANSPORT is console"],
+  ])("refuses %s, naming what mends it", async (_, args, message) => {
+    const free = await freePort()
+    await expect(startService(["--persist-to", join(dir, "refused"), ...args], free)).rejects.toThrow(message)
+    await expect(startService(["--persist-to", join(dir, "refused"), ...args], free)).rejects.toThrow(
+      /npm run secrets|npx wrangler secret|set it to/,
+    )
+  })
+
+  it("says so when its port is taken", async () => {
+    await expect(startService(["--persist-to", join(dir, "refused")], port)).rejects.toThrow(`Port ${String(port)} is in use`)
+  })
+
+  it("shows mails in the terminal by default", async () => {
+    const other = await startService(["--persist-to", join(dir, "console")], await freePort())
+    try {
+      const answer = await curl(
+        `${other.origin}/api/client/signup`,
+        "-H",
+        "Content-Type: application/json",
+        "-d",
+        JSON.stringify(CLIENT),
+      )
+      const { verifyUrl } = JSON.parse(answer) as { verifyUrl: string }
+      for (let i = 0; i < 100 && !other.output().includes("Subject: Confirm"); i++)
+        await new Promise((wake) => setTimeout(wake, 50))
+      expect(other.output()).toContain(`To: ${CLIENT.email}`)
+      const code = /#([0-9A-Z]{4}-[0-9A-Z]{4})/.exec(other.output())?.[1] ?? ""
+      const body = JSON.stringify({ handle: verifyUrl.split("/").at(-1), code })
+      expect(await status(`${other.origin}/api/client/verify-email`, "-H", "Content-Type: application/json", "-d", body)).toBe(
+        200,
+      )
+    } finally {
+      await other.stop()
+    }
+    expect(existsSync(join(dir, "console/sealpost.env"))).toBe(true)
+  })
+})

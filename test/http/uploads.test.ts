@@ -1,0 +1,264 @@
+// What an upload refuses, and that a refused one leaves nothing anywhere.
+import { env } from "cloudflare:workers"
+import { describe, expect, it } from "vitest"
+import { blobs, files, uploads } from "../../src/db/schema.ts"
+import { MAIN_TYPES, contentTypes, corpus, docxOfSize, realDocument, zipOf } from "../support/documents.ts"
+import { type ProblemBody, type RequestOptions, type TestClient, createTestClient } from "../support/client.ts"
+
+const UPLOAD = "/api/ops/upload"
+
+async function holdings(api: TestClient): Promise<Record<string, number>> {
+  const objects = await env.BLOBS.list()
+  return {
+    files: (await api.db.select().from(files)).length,
+    blobs: (await api.db.select().from(blobs)).length,
+    uploads: (await api.db.select().from(uploads)).length,
+    objects: objects.objects.length,
+  }
+}
+
+/** A multipart body written by hand, for what FormData would never send. */
+function rawForm(parts: { head: string; content: Uint8Array | string }[], boundary = "xyz"): RequestOptions {
+  const pieces = parts.flatMap(({ head, content }) => [
+    `--${boundary}\r\nContent-Disposition: form-data; ${head}\r\n\r\n`,
+    content,
+    "\r\n",
+  ])
+  return {
+    method: "POST",
+    body: new Blob([...pieces, `--${boundary}--\r\n`]),
+    headers: { "Content-Type": `multipart/form-data; boundary=${boundary}` },
+  }
+}
+
+const docx = realDocument("npm-docx.docx")
+const text = (content: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(content) as Uint8Array<ArrayBuffer>
+
+async function expectRefused(api: TestClient, response: Promise<Response>, expected: Partial<ProblemBody>): Promise<ProblemBody> {
+  const before = await holdings(api)
+  const answer = await response
+  const problem = await answer.json<ProblemBody>()
+  expect(problem).toMatchObject(expected)
+  expect(answer.headers.get("content-type")).toBe("application/problem+json; charset=utf-8")
+  expect(await holdings(api)).toEqual(before)
+  return problem
+}
+
+describe("a document is refused with 415, naming what is allowed, and leaves nothing", () => {
+  it.each<[string, string, Uint8Array<ArrayBuffer>]>([
+    ["another extension", "a.pdf", docx],
+    ["no extension", "docx", docx],
+    ["an extension behind the extension", "a.docx.exe", docx],
+    ["a dot behind the extension", "a.docx.", docx],
+    ["a space behind the extension", "a.docx ", docx],
+    ["a macro extension", "a.docm", docx],
+    ["a legacy extension", "a.doc", docx],
+    ["text", "a.docx", text("just some text, and long enough to be a zip")],
+    ["a PDF", "a.docx", text("%PDF-1.7 and more and more and more")],
+    ["nothing at all", "a.docx", new Uint8Array(0)],
+    ["one byte", "a.docx", text("P")],
+    ["a plain zip", "a.docx", zipOf({ "readme.txt": "hello" })],
+    ["a jar", "a.docx", zipOf({ "META-INF/MANIFEST.MF": "Manifest-Version: 1.0" })],
+    ["an OpenDocument text", "a.docx", zipOf({ mimetype: "application/vnd.oasis.opendocument.text", "content.xml": "<x/>" })],
+    ["macros", "a.docx", zipOf({ "[Content_Types].xml": contentTypes(MAIN_TYPES.docx, "application/vnd.ms-office.vbaProject") })],
+    ["a workbook", "a.docx", realDocument("openpyxl.xlsx")],
+    ["a presentation", "a.docx", realDocument("libreoffice.pptx")],
+    ["half of a document", "a.docx", docx.slice(0, docx.length / 2)],
+    ["a large file that is none", "a.docx", new Uint8Array(6 * 1024 * 1024)],
+    [
+      "a large zip that is no document",
+      "a.docx",
+      zipOf({ "[Content_Types].xml": contentTypes("text/xml"), "a.bin": docxOfSize(6 * 1024 * 1024) }, 0),
+    ],
+  ])("when it is %s", async (_, name, bytes) => {
+    const api = createTestClient()
+    const { tokens } = await api.newOps()
+    const problem = await expectRefused(api, api.upload(tokens.accessToken, bytes, name), {
+      status: 415,
+      code: "unsupported_document",
+    })
+    expect(problem.detail).toContain(".docx, .xlsx and .pptx")
+    expect((await api.upload(tokens.accessToken, docx, "a.docx")).status).toBe(201)
+  })
+
+  it.each(Object.keys(corpus))("%s when its name says another of the three types", async (name) => {
+    const api = createTestClient()
+    const { tokens } = await api.newOps()
+    for (const other of ["docx", "xlsx", "pptx"].filter((type) => !name.endsWith(type))) {
+      await expectRefused(api, api.upload(tokens.accessToken, realDocument(name), `a.${other}`), {
+        status: 415,
+        code: "unsupported_document",
+      })
+    }
+  })
+})
+
+describe("a name", () => {
+  const upload = async (api: TestClient, filename: string): Promise<Response> => {
+    const { tokens } = await api.newOps()
+    return api.request(UPLOAD, {
+      token: tokens.accessToken,
+      ...rawForm([{ head: `name="file"; filename*=UTF-8''${encodeURIComponent(filename)}`, content: docx }]),
+    })
+  }
+
+  it.each([
+    ["report.DOCX", "report.DOCX"],
+    ["Отчёт за 測試.docx", "Отчёт за 測試.docx"],
+    ["e\u0301te\u0301.docx", "été.docx"],
+    ["../../etc/x.docx", "x.docx"],
+    ["C:\\Users\\me\\x.docx", "x.docx"],
+    ["/etc/x.docx", "x.docx"],
+    ["  spaced.docx", "spaced.docx"],
+    ["a;b\"c'd%00.docx", "a;b\"c'd%00.docx"],
+    ["<script>alert(1)<.docx", "<script>alert(1)<.docx"],
+    ["-rf.docx", "-rf.docx"],
+    [`${"x".repeat(250)}.docx`, `${"x".repeat(250)}.docx`],
+  ])("%j is kept as %j", async (sent, kept) => {
+    const response = await upload(createTestClient(), sent)
+    expect([response.status, (await response.json<{ file: { name: string } }>()).file.name]).toEqual([201, kept])
+  })
+
+  it.each([
+    ["a\u202excod.docx", "name_characters"],
+    ["a\u200b.docx", "name_characters"],
+    ["a\r\nb.docx", "name_characters"],
+    ["a\u0000.docx", "name_characters"],
+    ["a\u007f.docx", "name_characters"],
+    ["\ufeffa.docx", "name_characters"],
+    [`a${"\u0338".repeat(20)}.docx`, "name_characters"],
+    [`${"x".repeat(251)}.docx`, "name_length"],
+    [".docx", "name_missing"],
+    ["  .docx", "name_missing"],
+  ])("%j is refused", async (sent, rule) => {
+    const api = createTestClient()
+    await expectRefused(api, upload(api, sent), {
+      status: 422,
+      code: "validation_failed",
+      errors: [expect.objectContaining({ field: "file", rule }) as never],
+    })
+  })
+
+  it("may be used twice: two files, two ids", async () => {
+    const api = createTestClient()
+    const { tokens } = await api.newOps()
+    const ids = await Promise.all(
+      [1, 2].map(
+        async () => (await (await api.upload(tokens.accessToken, docx, "same.docx")).json<{ file: { id: string } }>()).file.id,
+      ),
+    )
+    expect(new Set(ids).size).toBe(2)
+  })
+})
+
+describe("a form", () => {
+  const file = { head: 'name="file"; filename="a.docx"', content: docx }
+
+  it.each<[string, RequestOptions, Partial<ProblemBody>]>([
+    ["without parts", { ...rawForm([]), body: "--xyz--\r\n" }, { status: 422, code: "validation_failed" }],
+    [
+      "with the file in another field",
+      rawForm([{ ...file, head: 'name="upload"; filename="a.docx"' }]),
+      { status: 422, code: "validation_failed" },
+    ],
+    ["with text in the field", rawForm([{ head: 'name="file"', content: "x" }]), { status: 422, code: "validation_failed" }],
+    ["with two files", rawForm([file, file]), { status: 422, code: "validation_failed" }],
+    [
+      "with a field after the file",
+      rawForm([file, { head: 'name="note"', content: "x" }]),
+      { status: 422, code: "validation_failed" },
+    ],
+    [
+      "that ends early",
+      {
+        ...rawForm([file]),
+        body: new Blob(['--xyz\r\nContent-Disposition: form-data; name="file"; filename="a.docx"\r\n\r\n', docx]),
+      },
+      { status: 400, code: "malformed_request" },
+    ],
+    [
+      "with another boundary than it says",
+      { ...rawForm([file]), headers: { "Content-Type": "multipart/form-data; boundary=abc" } },
+      { status: 400, code: "malformed_request" },
+    ],
+    [
+      "without boundary",
+      { ...rawForm([file]), headers: { "Content-Type": "multipart/form-data" } },
+      { status: 415, code: "unsupported_media_type" },
+    ],
+    ["that is JSON", { method: "POST", json: {} }, { status: 415, code: "unsupported_media_type" }],
+    [
+      "that is the bare document",
+      { method: "POST", body: docx, headers: { "Content-Type": "application/octet-stream" } },
+      { status: 415, code: "unsupported_media_type" },
+    ],
+    [
+      "that is compressed",
+      { ...rawForm([file]), headers: { ...rawForm([]).headers, "Content-Encoding": "gzip" } },
+      { status: 415, code: "unsupported_media_type" },
+    ],
+  ])("%s is refused and leaves nothing", async (_, options, expected) => {
+    const api = createTestClient()
+    const { tokens } = await api.newOps()
+    await expectRefused(api, api.request(UPLOAD, { token: tokens.accessToken, ...options }), expected)
+    expect((await api.request(UPLOAD, { token: tokens.accessToken, ...rawForm([file]) })).status).toBe(201)
+  })
+})
+
+describe("the greatest size", () => {
+  it.each([
+    [0, 201],
+    [1, 413],
+  ])("plus %i is answered with %i", async (more, status) => {
+    const bytes = docxOfSize(10_000)
+    const api = createTestClient({ MAX_FILE_BYTES: String(bytes.length - more) })
+    const { tokens } = await api.newOps()
+    if (status === 413)
+      await expectRefused(api, api.upload(tokens.accessToken, bytes, "a.docx"), { status, code: "payload_too_large" })
+    else expect((await api.upload(tokens.accessToken, bytes, "a.docx")).status).toBe(status)
+  })
+
+  it("is enforced on a stream without a declared length too, before anything is kept", async () => {
+    const bytes = docxOfSize(12 * 1024 * 1024)
+    const api = createTestClient({ MAX_FILE_BYTES: String(11 * 1024 * 1024) })
+    const { tokens } = await api.newOps()
+    const form = rawForm([{ head: 'name="file"; filename="a.docx"', content: bytes }])
+    const body = (form.body as Blob).stream()
+    await expectRefused(api, api.request(UPLOAD, { token: tokens.accessToken, ...form, body }), {
+      status: 413,
+      code: "payload_too_large",
+    })
+  })
+})
+
+describe("uploads that die on the way", () => {
+  it("leave a row from which the sweeper removes everything, after a day and not before", async () => {
+    const api = createTestClient()
+    const { id } = await api.newOps()
+    const multipart = await env.BLOBS.createMultipartUpload("dead-multipart")
+    await env.BLOBS.put("dead-object", "sealed")
+    await api.db.insert(uploads).values([
+      { objectKey: "dead-multipart", ownerId: id, multipartId: multipart.uploadId, startedAtMs: api.clock.nowMs },
+      { objectKey: "dead-object", ownerId: id, startedAtMs: api.clock.nowMs },
+    ])
+    await api.runCron()
+    expect(await api.db.select().from(uploads)).toHaveLength(2)
+    expect(await env.BLOBS.head("dead-object")).not.toBeNull()
+    api.clock.nowMs += 24 * 60 * 60_000 + 1
+    await Promise.all([api.runCron(), api.runCron()])
+    expect(await api.db.select().from(uploads)).toEqual([])
+    expect(await env.BLOBS.head("dead-object")).toBeNull()
+    await expect(env.BLOBS.resumeMultipartUpload("dead-multipart", multipart.uploadId).uploadPart(1, "x")).rejects.toThrow()
+  })
+
+  it("never cost a published file its bytes, even when the row was left behind", async () => {
+    const api = createTestClient()
+    const { id, tokens } = await api.newOps()
+    const { file } = await (await api.upload(tokens.accessToken, docx, "a.docx")).json<{ file: { id: string } }>()
+    const row = (await api.db.select().from(blobs)).find(({ fileId }) => fileId === file.id)
+    await api.db.insert(uploads).values({ objectKey: row?.objectKey ?? "", ownerId: id, startedAtMs: 0 })
+    await api.runCron()
+    expect(await api.db.select().from(uploads)).toEqual([])
+    expect((await api.request(`/api/ops/files/${file.id}/content`, { token: tokens.accessToken })).status).toBe(200)
+  })
+})
