@@ -61,7 +61,7 @@ export function createBlobStore(bucket: R2Bucket) {
         const found = await withRetry(() => bucket.head(key))
         if (found === null) return null
         if (found.size >= offset + lengthBytes) throw error
-        return { sizeBytes: found.size, body: new Blob([]).stream() }
+        return { sizeBytes: found.size, body: new Blob([]).stream() as ReadableStream<Uint8Array> }
       }
     },
 
