@@ -171,7 +171,7 @@ describe("the running service", () => {
   })
 
   it("makes ops accounts by command, from standard input or environment, once per address", async () => {
-    const create = (args: string[], options: { env?: NodeJS.ProcessEnv; input?: string }) =>
+    const create = (args: string[], options: { env?: Record<string, string>; input?: string }) =>
       run("npm", ["run", "--silent", "ops:create", "--", "--persist-to", stateDir, ...args], options)
     const piped = { email: "o'brien@example.com", password: "piped in, with ünïcode" }
     const fromEnv = { email: "second@example.com", password: "from the environment" }

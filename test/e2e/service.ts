@@ -70,7 +70,7 @@ export type CommandResult = { code: number | null; stdout: string; stderr: strin
 export function run(
   command: string,
   args: readonly string[],
-  options: { cwd?: string; env?: NodeJS.ProcessEnv; input?: string } = {},
+  options: { cwd?: string; env?: Record<string, string>; input?: string } = {},
 ): Promise<CommandResult> {
   const child = spawn(command, args, {
     cwd: options.cwd ?? PROJECT_DIR,
