@@ -76,8 +76,9 @@ async function startSealpost(dir: string, document: string): Promise<Subject> {
     upload: async () =>
       (JSON.parse(await curl(`${service.origin}/api/ops/upload`, ...auth, "-F", `file=@${document}`)) as { file: { id: string } })
         .file.id,
-    download: async (id) =>
-      void (await curl(`${service.origin}/api/ops/files/${id}/content`, ...auth, "-o", join(dir, "received"))),
+    download: async (id) => {
+      await curl(`${service.origin}/api/ops/files/${id}/content`, ...auth, "-o", join(dir, "received"))
+    },
     stop: () => service.stop(),
   }
 }
