@@ -1,0 +1,111 @@
+// Conditional requests (RFC 9110 section 13) for GET and HEAD of a resource that has a strong entity tag and a
+// Last-Modified in whole seconds. Says what the conditions come to; the caller knows the method and answers.
+
+/** The validators of the selected representation (RFC 9110 section 8.8). */
+export type Validators = {
+  /** Strong, with its quotes: `"…"`. */
+  etag: string
+  /** Since 1970. The bytes must not change without it: as an If-Range date it is taken for strong (section 8.8.2.2). */
+  lastModifiedSeconds: number
+}
+
+/** `proceed` as without conditions; `not_modified` is 304, `precondition_failed` is 412. */
+export type ConditionOutcome = "proceed" | "not_modified" | "precondition_failed"
+
+/**
+ * RFC 9110 section 13.2.2, steps 1 to 4; step 5 is {@link rangeApplies}. An entity tag field silences the date
+ * field of its pair even when it is malformed. Malformed fields fall to the safe side: If-Match cannot hold, so it
+ * fails; If-None-Match and dates (sections 13.1.3, 13.1.4) are ignored.
+ */
+export function evaluateConditions(headers: Pick<Headers, "get">, resource: Validators): ConditionOutcome {
+  const ifMatch = headers.get("If-Match")
+  if (ifMatch !== null) {
+    // Section 13.1.1: strong comparison, under which a weak tag equals nothing.
+    const tags = parseEntityTags(ifMatch)
+    if (tags !== "any" && tags?.includes(resource.etag) !== true) return "precondition_failed"
+  } else {
+    const unmodifiedSince = parseHttpDate(headers.get("If-Unmodified-Since") ?? "")
+    if (unmodifiedSince !== null && resource.lastModifiedSeconds > unmodifiedSince) return "precondition_failed"
+  }
+
+  const ifNoneMatch = headers.get("If-None-Match")
+  if (ifNoneMatch !== null) {
+    // Section 13.1.2: weak comparison, under which only the opaque tags count.
+    const tags = parseEntityTags(ifNoneMatch)
+    const known = tags === "any" || tags?.some((tag) => tag.replace(/^W\//, "") === resource.etag) === true
+    return known ? "not_modified" : "proceed"
+  }
+  const modifiedSince = parseHttpDate(headers.get("If-Modified-Since") ?? "")
+  return modifiedSince !== null && resource.lastModifiedSeconds <= modifiedSince ? "not_modified" : "proceed"
+}
+
+/**
+ * RFC 9110 section 13.1.5: whether a Range field is to be obeyed, as it is without If-Range. The entity tag is
+ * compared strongly; a date must be the very Last-Modified, not one after it. Anything else means the whole file.
+ */
+export function rangeApplies(ifRange: string | null, resource: Validators): boolean {
+  return ifRange === null || ifRange === resource.etag || parseHttpDate(ifRange) === resource.lastModifiedSeconds
+}
+
+/**
+ * `"*" / #entity-tag` (RFC 9110 sections 8.8.3 and 13.1.1), empty elements skipped (section 5.6.1.2); null when it
+ * is neither. Not split at commas, which a tag may contain.
+ */
+function parseEntityTags(text: string): "any" | string[] | null {
+  if (text === "*") return "any"
+  const tags: string[] = []
+  // From U+0080 on, whatever the runtime makes of the obs-text bytes that a tag may have.
+  const element = /[ \t]*(?:((?:W\/)?"[!#-~\u0080-\uffff]*")[ \t]*)?(,|$)/y
+  for (;;) {
+    const match = element.exec(text)
+    if (match === null) return null
+    if (match[1] !== undefined) tags.push(match[1])
+    if (match[2] === "") return tags
+  }
+}
+
+/**
+ * IMF-fixdate (RFC 9110 section 5.6.7), as for Last-Modified and Date.
+ * @param seconds - since 1970; up to year 9999, the last that the form can write
+ */
+export function httpDate(seconds: number): string {
+  return new Date(seconds * 1000).toUTCString()
+}
+
+/**
+ * Seconds since 1970 of an HTTP-date; null for anything else, also for a date that does not exist or has another
+ * weekday, and for a leap second, which has no number. Besides IMF-fixdate the two obsolete forms are read, as
+ * RFC 9110 section 5.6.7 demands of every recipient.
+ */
+export function parseHttpDate(text: string): number | null {
+  return parseFixdate(text) ?? parseAsctime(text) ?? parseRfc850(text)
+}
+
+/** Strict by going there and back: `httpDate` of the result is the text. */
+function parseFixdate(text: string): number | null {
+  if (!/^[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT$/.test(text)) return null
+  const seconds = Date.parse(text) / 1000
+  return httpDate(seconds) === text ? seconds : null
+}
+
+/** `Sun Nov  6 08:49:37 1994` */
+function parseAsctime(text: string): number | null {
+  const match = /^(\w{3}) (\w{3}) ([ 0-9][0-9]) ([0-9:]{8}) ([0-9]{4})$/.exec(text)
+  if (match === null) return null
+  const [, weekday = "", month = "", day = "", time = "", year = ""] = match
+  return parseFixdate(`${weekday}, ${day.replace(" ", "0")} ${month} ${year} ${time} GMT`)
+}
+
+/**
+ * `Sunday, 06-Nov-94 08:49:37 GMT`. The weekday tells the century: a hundred years are 36524 or 36525 days, not
+ * whole weeks, so a date has its weekday in 19yy or in 20yy, never in both. So the guess by today's date that
+ * section 5.6.7 describes is not needed.
+ */
+function parseRfc850(text: string): number | null {
+  const match = /^(Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, ([0-9]{2})-(\w{3})-([0-9]{2}) ([0-9:]{8}) GMT$/.exec(text)
+  if (match === null) return null
+  const [, weekday = "", day = "", month = "", year = "", time = ""] = match
+  const inCentury = (century: string): number | null =>
+    parseFixdate(`${weekday.slice(0, 3)}, ${day} ${month} ${century}${year} ${time} GMT`)
+  return inCentury("20") ?? inCentury("19")
+}
