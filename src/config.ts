@@ -19,6 +19,7 @@ export type Config = {
   mail: MailSettings
   maxFileBytes: number
   linkLifetimeSeconds: number
+  memoryBudgetBytes: number
 }
 
 /** One thing that keeps Sealpost from starting. */
@@ -73,6 +74,10 @@ const settings = {
   LINK_LIFETIME_SECONDS: {
     schema: integer(1, 7 * DAY_SECONDS).default(60 * 60),
     remedy: "give a whole number of seconds, at most 604800 (seven days)",
+  },
+  MEMORY_BUDGET_MIB: {
+    schema: integer(16, 1024).default(80),
+    remedy: "give a whole number of MiB from 16; an isolate has 128 MB for everything",
   },
 } as const
 type Settings = { [K in keyof typeof settings]: z.output<(typeof settings)[K]["schema"]> }
@@ -144,6 +149,7 @@ export function parseConfig(env: Record<string, unknown>): { config: Config; sec
       mail,
       maxFileBytes: values.MAX_FILE_BYTES,
       linkLifetimeSeconds: values.LINK_LIFETIME_SECONDS,
+      memoryBudgetBytes: values.MEMORY_BUDGET_MIB * 2 ** 20,
     },
     secrets,
   }

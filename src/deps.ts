@@ -4,12 +4,13 @@ import { createBlobStore } from "./blobs/store.ts"
 import { type Config, readConfig } from "./config.ts"
 import { type Keys, importKeys } from "./crypto/keys.ts"
 import { createDb } from "./db/client.ts"
+import { type MemoryBudget, createMemoryBudget } from "./domain/memory.ts"
 import type { Powers } from "./domain/powers.ts"
 import { createConsoleMailer } from "./mail/console.ts"
 import { createMailChannelsMailer } from "./mail/mailchannels.ts"
 import type { Mailer } from "./mail/mailer.ts"
 
-type Runtime = { config: Config; keys: Keys; mailer: Mailer }
+type Runtime = { config: Config; keys: Keys; mailer: Mailer; memory: MemoryBudget }
 export type Bindings = Pick<Env, "DB" | "BLOBS">
 
 const runtimes = new WeakMap<object, Promise<Runtime>>()
@@ -18,7 +19,7 @@ async function createRuntime(env: Bindings): Promise<Runtime> {
   const { config, secrets } = readConfig({ ...env })
   const { mail } = config
   const mailer = mail.transport === "console" ? createConsoleMailer(mail.from) : createMailChannelsMailer(mail)
-  return { config, keys: await importKeys(secrets), mailer }
+  return { config, keys: await importKeys(secrets), mailer, memory: createMemoryBudget(config.memoryBudgetBytes) }
 }
 
 function runtimeOf(env: Bindings): Promise<Runtime> {
@@ -36,6 +37,6 @@ export type Occasion = Pick<Powers, "now" | "requestId" | "afterwards" | "log">
  * @throws AppError `misconfigured` naming every variable that is missing or unusable
  */
 export async function createDeps(env: Bindings, occasion: Occasion): Promise<Powers> {
-  const { config, keys, mailer } = await runtimeOf(env)
-  return { db: createDb(env.DB), blobs: createBlobStore(env.BLOBS), keys, mailer, policy: config, ...occasion }
+  const { config, keys, mailer, memory } = await runtimeOf(env)
+  return { db: createDb(env.DB), blobs: createBlobStore(env.BLOBS), keys, mailer, memory, policy: config, ...occasion }
 }

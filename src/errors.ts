@@ -10,6 +10,10 @@ export type ErrorCode =
   | "validation_failed"
   | "unsupported_media_type"
   | "payload_too_large"
+  | "digest_malformed"
+  | "digest_mismatch"
+  | "precondition_failed"
+  | "range_not_satisfiable"
   // Who is asking
   | "authentication_required"
   | "invalid_token"
@@ -43,6 +47,8 @@ export type AppErrorOptions = {
   fields?: readonly FieldError[]
   /** Methods that the resource has, for `method_not_allowed`. */
   allow?: readonly string[]
+  /** How long the document is, for `range_not_satisfiable`. */
+  unsatisfiedSizeBytes?: number
   /** When trying again may help. */
   retryAfterSeconds?: number
   /** For the log: why really. May name internals, never a secret. */

@@ -1,71 +1,91 @@
-// Opens a planned range of a sealed file from a stream of its bytes, a run of segments at a time: read
-// into one buffer, open in parallel, hand on as one chunk. Never hands on a byte that did not verify.
-import { type Bytes, concatBytes } from "./bytes.ts"
+// Opens a planned range of a sealed file from a stream of its bytes, a run of segments at a time. Reading and
+// opening are two steps, so that the next run can be read while the last one goes out, and never more than two
+// runs are alive: one sealed, one open. Never hands on a byte that did not verify.
+import { type Bytes } from "./bytes.ts"
 import type { FileVersion } from "./file-key.ts"
-import { HEADER_BYTES, type RangePlan, type RangeUnit, partAssociatedData, partCount } from "./sealed-format.ts"
+import { HEADER_BYTES, type RangePlan, type RangeUnit, SEGMENT_BYTES, partAssociatedData, partCount } from "./sealed-format.ts"
 import { SealBrokenError, type StreamKey, openSegment, openStreamHeader } from "./sealed-stream.ts"
-
-/** Segments opened together: as many as one download keeps in memory. */
-export const SEGMENTS_PER_READ = 8
 
 export type SealedFile = { fileKey: CryptoKey; version: FileVersion; sizeBytes: number }
 
+export type SealedReader = ReturnType<typeof createSealedReader>
+
 /**
  * @param body - the run that the plan names; must be a byte stream
+ * @param buffer - where sealed bytes are read into: a whole number of segments, as many as are opened together
  * @param firstHeader - the first part's header where the plan has a `headerOffset`
  */
-export function createSealedReader(file: SealedFile, plan: RangePlan, body: ReadableStream<Uint8Array>, firstHeader?: Bytes) {
+export function createSealedReader(
+  file: SealedFile,
+  plan: RangePlan,
+  body: ReadableStream<Uint8Array>,
+  buffer: ArrayBuffer,
+  firstHeader?: Bytes,
+) {
   const reader = body.getReader({ mode: "byob" })
-  let buffer = new ArrayBuffer(0)
+  const segmentsPerRead = Math.floor(buffer.byteLength / SEGMENT_BYTES)
   let position = 0
   let stream: StreamKey | undefined
+  let pending: { units: RangeUnit[]; sealed: Bytes } | undefined
 
   const associatedData = (part: number): Bytes =>
     partAssociatedData({ ...file.version, partIndex: part, isLastPart: part === partCount(file.sizeBytes) - 1 })
 
-  async function readExactly(lengthBytes: number): Promise<Bytes> {
-    if (buffer.byteLength < lengthBytes) buffer = new ArrayBuffer(lengthBytes)
-    const { value } = await reader.readAtLeast(lengthBytes, new Uint8Array(buffer, 0, lengthBytes))
-    if (value?.length !== lengthBytes) throw new SealBrokenError()
-    buffer = value.buffer
-    return value
-  }
-
-  async function openUnit(unit: RangeUnit, sealed: Bytes): Promise<Bytes> {
-    if (stream === undefined) throw new SealBrokenError()
-    const plain = await openSegment(stream, unit.segment, sealed)
-    return plain.subarray(unit.plainFrom, unit.plainTo)
+  async function openUnit(unit: RangeUnit, key: StreamKey, sealed: Bytes): Promise<Bytes> {
+    return (await openSegment(key, unit.segment, sealed)).subarray(unit.plainFrom, unit.plainTo)
   }
 
   return {
     /**
-     * The next chunk of plaintext, or null after the last one.
-     * @throws SealBrokenError when bytes are missing or do not verify
+     * Reads the next run of sealed segments into the buffer. Does nothing at the end, or when a run is waiting.
+     * @throws SealBrokenError when bytes are missing
      */
-    async next(): Promise<Bytes | null> {
-      if (position === 0 && firstHeader !== undefined) {
-        stream = await openStreamHeader(file.fileKey, associatedData(plan.units[0]?.part ?? 0), firstHeader)
-      }
-      const units = plan.units.slice(position, position + SEGMENTS_PER_READ)
-      if (units.length === 0) return null
+    async read(): Promise<void> {
+      const units = plan.units.slice(position, position + segmentsPerRead)
+      if (pending !== undefined || units.length === 0) return
       position += units.length
-      const sealed = await readExactly(units.reduce((sum, unit) => sum + unit.sealedBytes, 0))
+      const lengthBytes = units.reduce((sum, unit) => sum + unit.sealedBytes, 0)
+      // Reading into a buffer hands it over; the result's buffer is the same memory again.
+      const { value } = await reader.readAtLeast(lengthBytes, new Uint8Array(buffer, 0, lengthBytes))
+      if (value !== undefined) buffer = value.buffer
+      if (value?.length !== lengthBytes) throw new SealBrokenError()
+      pending = { units, sealed: value }
+    },
+
+    /**
+     * Opens the run that was read: its plaintext, segment by segment, or null after the last one.
+     * @throws SealBrokenError when anything does not verify
+     */
+    async open(): Promise<Bytes[] | null> {
+      if (pending === undefined) return null
+      const { units, sealed } = pending
+      if (stream === undefined && firstHeader !== undefined) {
+        stream = await openStreamHeader(file.fileKey, associatedData(units[0]?.part ?? 0), firstHeader)
+      }
       const opening: Promise<Bytes>[] = []
       let offset = 0
       for (const unit of units) {
         const end = offset + unit.sealedBytes
         if (unit.startsPart) {
           const header = sealed.slice(offset, offset + HEADER_BYTES)
+          // Failures of earlier segments are reported by Promise.all below, not as unhandled ones meanwhile.
+          for (const work of opening) work.catch(() => undefined)
           stream = await openStreamHeader(file.fileKey, associatedData(unit.part), header)
           offset += HEADER_BYTES
         }
-        opening.push(openUnit(unit, sealed.subarray(offset, end)))
+        if (stream === undefined) throw new SealBrokenError()
+        opening.push(openUnit(unit, stream, sealed.subarray(offset, end)))
         offset = end
       }
-      return concatBytes(...(await Promise.all(opening)))
+      const opened = await Promise.all(opening)
+      pending = undefined
+      return opened
     },
 
-    /** Lets go of the source, e.g. when the receiver has gone. */
-    cancel: (): Promise<void> => reader.cancel().catch(() => undefined),
+    /** Lets go of the source and hands the buffer back to its owner. */
+    async close(): Promise<ArrayBuffer> {
+      await reader.cancel().catch(() => undefined)
+      return buffer
+    },
   }
 }

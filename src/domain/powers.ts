@@ -4,6 +4,7 @@ import type { BlobStore } from "../blobs/store.ts"
 import type { Keys } from "../crypto/keys.ts"
 import type { Db } from "../db/client.ts"
 import type { Mailer } from "../mail/mailer.ts"
+import type { MemoryBudget } from "./memory.ts"
 
 /** What a deployment decides. */
 export type Policy = {
@@ -18,6 +19,8 @@ export type Powers = {
   keys: Keys
   mailer: Mailer
   policy: Policy
+  /** Shared by all requests of the isolate. */
+  memory: MemoryBudget
   /** Milliseconds since 1970. */
   now: () => number
   /** For the audit trail. */

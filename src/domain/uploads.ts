@@ -1,7 +1,6 @@
 // Receiving a document: cut into parts as it streams in, sealed part by part, checked, and published in one
 // batch. Small documents (one part) are checked before anything is stored. Whatever a fault leaves behind has
 // a row in `uploads` first and is removed by the sweeper (sweepUploads).
-import { createHash } from "node:crypto"
 import { type Bytes, randomBytes, toHex } from "../crypto/bytes.ts"
 import { createFileKey } from "../crypto/file-key.ts"
 import {
@@ -21,13 +20,16 @@ import { memorySource } from "../office/byte-source.ts"
 import { checkDocument, refuseByStart } from "../office/ooxml.ts"
 import type { StoredPart } from "../blobs/store.ts"
 import { auditEvent } from "./audit.ts"
+import { type Digests, type ExpectedDigests, createDigests, digestMismatch } from "./digests.ts"
 import { type DocumentName, parseDocumentName } from "./document-name.ts"
 import { refuseDocument } from "./document-refusal.ts"
-import { type ListedFile, contentSource } from "./files.ts"
+import { type ContentDeps, contentSource } from "./content.ts"
+import type { ListedFile } from "./files.ts"
+import type { MemoryLease } from "./memory.ts"
 import type { Powers } from "./powers.ts"
 import { newId } from "../ids.ts"
 
-export type UploadDeps = Pick<Powers, "db" | "blobs" | "keys" | "now" | "policy" | "requestId" | "afterwards" | "log">
+export type UploadDeps = ContentDeps & Pick<Powers, "policy">
 
 /** Longer than any upload can run, so that the sweeper never touches a live one. */
 const ABANDONED_AFTER_MS = 24 * 60 * 60_000
@@ -35,23 +37,39 @@ const FIRST_VERSION = 1
 
 type Part = { plaintext: Bytes; isLast: boolean }
 
+/** The two buffers of an upload: a part as it came, and sealed. */
+type PartBuffers = { plain: Bytes; sealed: Bytes }
+
+/**
+ * Room for a part of an upload of at most that size. Rounded up to a power of two, so that buffers of small
+ * uploads have few different sizes and are reused.
+ */
+function bufferBytes(atMostBytes: number): number {
+  return Math.min(PART_BYTES, 2 ** Math.ceil(Math.log2(Math.max(64 * 1024, atMostBytes))))
+}
+
 /**
  * Cuts a stream into parts of PART_BYTES. A full part is held back until more arrives or the stream ends,
- * because its seal says whether it is the last. All parts share one buffer: use each before asking for more.
+ * because its seal says whether it is the last. All parts share `buffer`: use each before asking for more.
+ * @param buffer - as long as a part, or as the whole stream where that is shorter
  */
-export async function* cutIntoParts(chunks: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Part, void> {
-  const buffer = new Uint8Array(PART_BYTES)
+export async function* cutIntoParts(
+  chunks: AsyncIterable<Uint8Array>,
+  maxBytes: number,
+  buffer: Bytes = new Uint8Array(PART_BYTES),
+): AsyncGenerator<Part, void> {
   let filled = 0
   let total = 0
   for await (const chunk of chunks) {
     total += chunk.length
     if (total > maxBytes) throw tooLarge(maxBytes)
     for (let taken = 0; taken < chunk.length;) {
-      if (filled === PART_BYTES) {
+      if (filled === buffer.length) {
+        if (filled < PART_BYTES) throw new RangeError("the stream is longer than it was said to be")
         yield { plaintext: buffer, isLast: false }
         filled = 0
       }
-      const piece = chunk.subarray(taken, taken + PART_BYTES - filled)
+      const piece = chunk.subarray(taken, taken + buffer.length - filled)
       buffer.set(piece, filled)
       filled += piece.length
       taken += piece.length
@@ -65,72 +83,138 @@ export const tooLarge = (maxBytes: number): AppError =>
 
 /** What is known of a document while it is being stored. */
 type Draft = { fileId: string; objectKey: string; ownerId: string; name: DocumentName }
-type Stored = { sizeBytes: number; sha256: string; wrapped: Awaited<ReturnType<typeof createFileKey>>["wrapped"] }
+type Stored = { sizeBytes: number; digest: Digests; wrapped: Awaited<ReturnType<typeof createFileKey>>["wrapped"] }
+
+export type UploadRequest = {
+  ownerId: string
+  /** The name as the client gave it. */
+  sentName: string
+  chunks: AsyncIterable<Uint8Array>
+  /** No more than that will come, e.g. because the whole request is no longer. */
+  atMostBytes: number
+  /** Digests that the client announced; the document must have them. */
+  expected: ExpectedDigests
+}
 
 /**
  * Receives, seals, checks and publishes one document.
- * @param sentName - the name as the client gave it
- * @throws AppError `unsupported_document`, `validation_failed`, `payload_too_large`; nothing is stored then
+ * @throws AppError `unsupported_document`, `validation_failed`, `payload_too_large`, `digest_mismatch`; nothing is
+ *   stored then · `busy` when too many transfers are running
  */
-export async function receiveDocument(
-  deps: UploadDeps,
-  upload: { ownerId: string; sentName: string; chunks: AsyncIterable<Uint8Array> },
-): Promise<ListedFile> {
+export async function receiveDocument(deps: UploadDeps, upload: UploadRequest): Promise<ListedFile> {
   const name = parseDocumentName(upload.sentName)
-  const parts = cutIntoParts(upload.chunks, deps.policy.maxFileBytes)
+  const draft = { fileId: newId(), objectKey: toHex(randomBytes(20)), ownerId: upload.ownerId, name }
+  const plainBytes = bufferBytes(Math.min(upload.atMostBytes, deps.policy.maxFileBytes))
+  const sealedBytes = streamBytes(plainBytes)
+  const lease = await deps.memory.admit(plainBytes + sealedBytes)
+  try {
+    const buffers = { plain: new Uint8Array(lease.borrow(plainBytes)), sealed: new Uint8Array(lease.borrow(sealedBytes)) }
+    const blob = await storeContent(deps, draft, upload, buffers, lease)
+    return await publish(deps, draft, blob)
+  } finally {
+    lease.release()
+  }
+}
+
+async function storeContent(
+  deps: UploadDeps,
+  draft: Draft,
+  upload: UploadRequest,
+  buffers: PartBuffers,
+  lease: MemoryLease,
+): Promise<BlobRow> {
+  const parts = cutIntoParts(upload.chunks, deps.policy.maxFileBytes, buffers.plain)
   try {
     const first = await parts.next()
     if (first.done === true) throw new TypeError("a stream has at least one part")
-    refuseDocument(refuseByStart(first.value.plaintext), name.type)
-    const draft = { fileId: newId(), objectKey: toHex(randomBytes(20)), ownerId: upload.ownerId, name }
-    return first.value.isLast ? await storeSmall(deps, draft, first.value) : await storeLarge(deps, draft, first.value, parts)
+    refuseDocument(refuseByStart(first.value.plaintext), draft.name.type)
+    const digest = createDigests(upload.expected)
+    if (first.value.isLast) return await storeSmall(deps, draft, first.value, digest, buffers, lease)
+    return await storeLarge(deps, draft, first.value, parts, digest, buffers, lease)
   } finally {
     await parts.return()
+    lease.giveBack(buffers.plain.buffer)
   }
 }
 
-async function storeSmall(deps: UploadDeps, draft: Draft, part: Part): Promise<ListedFile> {
+async function storeSmall(
+  deps: UploadDeps,
+  draft: Draft,
+  part: Part,
+  digest: Digests,
+  buffers: PartBuffers,
+  lease: MemoryLease,
+): Promise<BlobRow> {
   refuseDocument(await checkDocument(memorySource(part.plaintext), draft.name.type), draft.name.type)
+  digest.update(part.plaintext)
+  if (!digest.matches()) throw digestMismatch("Repr-Digest")
   const version = { fileId: draft.fileId, fileVersion: FIRST_VERSION }
   const { fileKey, wrapped } = await createFileKey(deps.keys.masterKeys, version)
   const associatedData = partAssociatedData({ ...version, partIndex: 0, isLastPart: true })
-  const sizeBytes = part.plaintext.length
-  const sealed = await sealStream(fileKey, associatedData, part.plaintext, new Uint8Array(streamBytes(sizeBytes)))
-  const sha256 = createHash("sha256").update(part.plaintext).digest("hex")
+  const sealed = await sealStream(fileKey, associatedData, part.plaintext, buffers.sealed)
   await insertUpload(deps.db, { objectKey: draft.objectKey, ownerId: draft.ownerId, startedAtMs: deps.now() })
   await cleaningUp(deps, draft, null, () => deps.blobs.put(draft.objectKey, sealed))
-  return publish(deps, draft, blobRow(draft, { sizeBytes, sha256, wrapped }))
+  lease.giveBack(buffers.sealed.buffer)
+  return blobRow(draft, { sizeBytes: part.plaintext.length, digest, wrapped })
 }
 
-async function storeLarge(deps: UploadDeps, draft: Draft, first: Part, rest: AsyncGenerator<Part, void>): Promise<ListedFile> {
+async function storeLarge(
+  deps: UploadDeps,
+  draft: Draft,
+  first: Part,
+  rest: AsyncGenerator<Part, void>,
+  digest: Digests,
+  buffers: PartBuffers,
+  lease: MemoryLease,
+): Promise<BlobRow> {
   await insertUpload(deps.db, { objectKey: draft.objectKey, ownerId: draft.ownerId, startedAtMs: deps.now() })
   const multipartId = await cleaningUp(deps, draft, null, () => deps.blobs.startMultipart(draft.objectKey))
-  const blob = await cleaningUp(deps, draft, multipartId, async () => {
+  return cleaningUp(deps, draft, multipartId, async () => {
     await setMultipartId(deps.db, draft.objectKey, multipartId)
-    const { parts, ...stored } = await sealParts(deps, draft, multipartId, first, rest)
+    const { parts, ...stored } = await sealParts(deps, draft, multipartId, first, rest, digest, buffers)
+    if (!digest.matches()) throw digestMismatch("Repr-Digest")
     await deps.blobs.completeMultipart(draft.objectKey, multipartId, parts)
     const row = blobRow(draft, stored)
-    refuseDocument(await checkDocument(await contentSource(deps, row), draft.name.type), draft.name.type)
+    // The sealed buffer has done its work; the check reads through a smaller one out of the same share.
+    lease.giveBack(buffers.sealed.buffer)
+    refuseDocument(await checkDocument(await contentSource(deps, row, lease), draft.name.type), draft.name.type)
     return row
   })
-  return publish(deps, draft, blob)
 }
 
-async function sealParts(deps: UploadDeps, draft: Draft, multipartId: string, first: Part, rest: AsyncGenerator<Part, void>) {
+async function sealParts(
+  deps: UploadDeps,
+  draft: Draft,
+  multipartId: string,
+  first: Part,
+  rest: AsyncGenerator<Part, void>,
+  digest: Digests,
+  buffers: PartBuffers,
+) {
   const version = { fileId: draft.fileId, fileVersion: FIRST_VERSION }
   const { fileKey, wrapped } = await createFileKey(deps.keys.masterKeys, version)
-  const hash = createHash("sha256")
-  const out = new Uint8Array(streamBytes(PART_BYTES))
   const parts: StoredPart[] = []
   let sizeBytes = 0
-  for (let part: Part | undefined = first; part !== undefined; part = (await rest.next()).value ?? undefined) {
-    const associatedData = partAssociatedData({ ...version, partIndex: parts.length, isLastPart: part.isLast })
-    hash.update(part.plaintext)
-    sizeBytes += part.plaintext.length
-    const sealed = await sealStream(fileKey, associatedData, part.plaintext, out)
-    parts.push(await deps.blobs.putPart(draft.objectKey, multipartId, parts.length + 1, sealed))
+  let partIndex = 0
+  // While a sealed part is on its way to R2, the next one fills; sealing it must wait for the buffer.
+  let storing: Promise<unknown> = Promise.resolve()
+  try {
+    for (let part: Part | undefined = first; part !== undefined; part = (await rest.next()).value ?? undefined) {
+      digest.update(part.plaintext)
+      sizeBytes += part.plaintext.length
+      await storing
+      const associatedData = partAssociatedData({ ...version, partIndex, isLastPart: part.isLast })
+      const sealed = await sealStream(fileKey, associatedData, part.plaintext, buffers.sealed)
+      partIndex++
+      storing = deps.blobs.putPart(draft.objectKey, multipartId, partIndex, sealed).then((stored) => parts.push(stored))
+      storing.catch(() => undefined)
+    }
+  } finally {
+    // Also after a fault: the buffer must not be lent to somebody else while R2 still reads it.
+    await storing.catch(() => undefined)
   }
-  return { parts, sizeBytes, sha256: hash.digest("hex"), wrapped }
+  await storing
+  return { parts, sizeBytes, digest, wrapped }
 }
 
 function blobRow(draft: Draft, stored: Stored): BlobRow {
@@ -142,7 +226,7 @@ function blobRow(draft: Draft, stored: Stored): BlobRow {
     sizeBytes: stored.sizeBytes,
     sealedBytes: sealedFileBytes(stored.sizeBytes),
     parts: partCount(stored.sizeBytes),
-    sha256: stored.sha256,
+    sha256: stored.digest.sha256Hex(),
     keyId: stored.wrapped.keyId,
     wrappedKey: toHex(stored.wrapped.wrappedKey),
     commitment: toHex(stored.wrapped.commitment),

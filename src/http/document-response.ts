@@ -1,21 +1,80 @@
 // How a document leaves: as an attachment under its own name, with the canonical type of its format, never
-// stored by a cache, changed by a proxy, sniffed or run by a browser.
+// stored by a cache, changed by a proxy, sniffed or run by a browser; whole or in ranges, on conditions
+// (RFC 9110 sections 13 and 14), with its digest (RFC 9530).
+import type { Piece } from "../domain/content.ts"
 import { mediaTypes } from "../domain/document-name.ts"
-import type { ListedFile } from "../domain/files.ts"
+import type { SealedRow } from "../domain/files.ts"
+import { AppError } from "../errors.ts"
+import { newId } from "../ids.ts"
 import { attachment } from "../protocol/content-disposition.ts"
+import { reprDigest } from "../protocol/digest-fields.ts"
+import { evaluateConditions, httpDate, rangeApplies } from "../protocol/http-conditions.ts"
+import { type ByteRange, contentRange, multipartBytes, multipartHead, multipartTail, parseRange } from "../protocol/http-range.ts"
 
-/** @param body - null answers HEAD: the same headers, no bytes, and nothing was opened */
-export function documentResponse(
-  file: Pick<ListedFile, "name" | "type" | "sizeBytes">,
-  body: ReadableStream<Uint8Array> | null,
-): Response {
-  return new Response(body, {
-    headers: {
-      "Content-Type": mediaTypes[file.type],
-      "Content-Length": String(file.sizeBytes),
-      "Content-Disposition": attachment(file.name),
-      "Cache-Control": "private, no-store, no-transform",
-      "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
-    },
-  })
+/** Opens the document for these pieces; called only when bytes will really go out. */
+type Open = (pieces: readonly Piece[]) => Promise<ReadableStream<Uint8Array>>
+
+type Answer = { status: 200 | 206; headers: Record<string, string>; pieces: readonly Piece[] }
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+/** The one range as it is, several as multipart/byteranges (RFC 9110 section 15.3.7). */
+function partialAnswer(ranges: readonly ByteRange[], mediaType: string, sizeBytes: number): Answer {
+  const [first] = ranges
+  if (first !== undefined && ranges.length === 1) {
+    const headers = { "Content-Range": contentRange(first, sizeBytes), "Content-Length": String(first.end - first.start) }
+    return { status: 206, headers, pieces: ranges }
+  }
+  const boundary = newId().replaceAll("-", "")
+  const pieces = ranges.flatMap((range, i): Piece[] => [
+    utf8(multipartHead(boundary, mediaType, range, sizeBytes, i === 0)),
+    range,
+  ])
+  const headers = {
+    "Content-Type": `multipart/byteranges; boundary=${boundary}`,
+    "Content-Length": String(multipartBytes(boundary, mediaType, ranges, sizeBytes)),
+  }
+  return { status: 206, headers, pieces: [...pieces, utf8(multipartTail(boundary))] }
+}
+
+/**
+ * Answers GET or HEAD for a document.
+ * @throws AppError `precondition_failed`, `range_not_satisfiable`, and what `open` throws
+ */
+export async function documentResponse(request: Request, { file, blob }: SealedRow, open: Open): Promise<Response> {
+  const { sizeBytes, sha256 } = blob
+  const validators = { etag: `"${sha256}"`, lastModifiedSeconds: Math.floor(file.createdAtMs / 1000) }
+  const common = {
+    ETag: validators.etag,
+    "Last-Modified": httpDate(validators.lastModifiedSeconds),
+    "Cache-Control": "private, no-store, no-transform",
+    "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
+  }
+  const condition = evaluateConditions(request.headers, validators)
+  if (condition === "precondition_failed")
+    throw new AppError("precondition_failed", { detail: "The document is not the one that was asked for." })
+  if (condition === "not_modified") return new Response(null, { status: 304, headers: common })
+
+  const mediaType = mediaTypes[file.type]
+  const headers = {
+    ...common,
+    "Accept-Ranges": "bytes",
+    "Content-Type": mediaType,
+    "Content-Length": String(sizeBytes),
+    "Content-Disposition": attachment(file.name),
+    "Repr-Digest": reprDigest(sha256),
+  }
+  // Range is defined for GET only (section 14.2); HEAD opens nothing at all.
+  if (request.method === "HEAD") return new Response(null, { headers })
+  const isRanged = rangeApplies(request.headers.get("if-range"), validators)
+  const wish = isRanged ? parseRange(request.headers.get("range") ?? undefined, sizeBytes) : { kind: "whole" as const }
+  if (wish.kind === "unsatisfiable") {
+    throw new AppError("range_not_satisfiable", {
+      detail: `The document has ${String(sizeBytes)} bytes.`,
+      unsatisfiedSizeBytes: sizeBytes,
+    })
+  }
+  const whole: Answer = { status: 200, headers: {}, pieces: [{ start: 0, end: sizeBytes }] }
+  const answer = wish.kind === "whole" ? whole : partialAnswer(wish.ranges, mediaType, sizeBytes)
+  return new Response(await open(answer.pieces), { status: answer.status, headers: { ...headers, ...answer.headers } })
 }

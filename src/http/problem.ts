@@ -5,6 +5,7 @@ import { HTTPException } from "hono/http-exception"
 import type { ContentfulStatusCode } from "hono/utils/http-status"
 import { AppError, type ErrorCode } from "../errors.ts"
 import { errorFacts, logLine } from "../log.ts"
+import { unsatisfiedContentRange } from "../protocol/http-range.ts"
 import type { AppEnv } from "./types.ts"
 
 type Problem = { status: ContentfulStatusCode; title: string }
@@ -17,6 +18,10 @@ export const problems = {
   validation_failed: { status: 422, title: "Some fields are not valid" },
   unsupported_media_type: { status: 415, title: "Unsupported media type" },
   payload_too_large: { status: 413, title: "Too large" },
+  digest_malformed: { status: 400, title: "Digest field malformed" },
+  digest_mismatch: { status: 400, title: "Digest does not match" },
+  precondition_failed: { status: 412, title: "Precondition failed" },
+  range_not_satisfiable: { status: 416, title: "Range not satisfiable" },
   authentication_required: { status: 401, title: "Log in first" },
   invalid_token: { status: 401, title: "Token not valid" },
   invalid_credentials: { status: 401, title: "Wrong e-mail address or password" },
@@ -48,7 +53,7 @@ const challenges: Partial<Record<ErrorCode, string>> = {
 
 export function problemResponse(error: AppError, requestId: string): Response {
   const { status, title } = problems[error.code]
-  const { detail, fields, allow, retryAfterSeconds } = error.options
+  const { detail, fields, allow, unsatisfiedSizeBytes, retryAfterSeconds } = error.options
   const body = {
     type: problemType(error.code),
     title,
@@ -63,6 +68,7 @@ export function problemResponse(error: AppError, requestId: string): Response {
   const challenge = challenges[error.code]
   if (challenge !== undefined) headers.set("WWW-Authenticate", challenge)
   if (allow !== undefined) headers.set("Allow", allow.join(", "))
+  if (unsatisfiedSizeBytes !== undefined) headers.set("Content-Range", unsatisfiedContentRange(unsatisfiedSizeBytes))
   if (retryAfterSeconds !== undefined) headers.set("Retry-After", String(retryAfterSeconds))
   return new Response(JSON.stringify(body), { status, headers })
 }

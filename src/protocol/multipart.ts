@@ -14,6 +14,7 @@ export type FormPart = {
 /** Enough for any honest part header; names beyond it are refused elsewhere anyway. */
 const MAX_HEADER_BYTES = 8 * 1024
 const MAX_PREAMBLE_BYTES = 1024
+const MAX_EPILOGUE_BYTES = 1024
 const CR = 0x0d
 
 const malformed = (reason: string): AppError =>
@@ -29,9 +30,14 @@ export function multipartBoundary(contentType: string): string | null {
 
 /**
  * Reads the parts of a body in order.
+ * @param drainBytes - how much of a body that is not read to its end to take and drop before letting go of it
  * @throws AppError `malformed_request` when the body ends early or breaks the grammar
  */
-export async function* readMultipart(body: ReadableStream<Uint8Array>, boundary: string): AsyncGenerator<FormPart, void> {
+export async function* readMultipart(
+  body: ReadableStream<Uint8Array>,
+  boundary: string,
+  drainBytes = 0,
+): AsyncGenerator<FormPart, void> {
   const input = createInput(body, new TextEncoder().encode(`\r\n--${boundary}`))
   try {
     // A delimiter starts with a line break; the body's first one may stand at its very start.
@@ -43,8 +49,9 @@ export async function* readMultipart(body: ReadableStream<Uint8Array>, boundary:
       yield { ...head, chunks }
       await skip(chunks, Number.POSITIVE_INFINITY)
     }
+    await input.skipToEnd(MAX_EPILOGUE_BYTES)
   } finally {
-    await input.close()
+    await input.close(drainBytes)
   }
 }
 
@@ -134,8 +141,28 @@ function createInput(body: ReadableStream<Uint8Array>, delimiter: Uint8Array) {
     }
   }
 
-  const close = (): Promise<void> => reader.cancel().catch(() => undefined)
-  return { unread, exactly, untilDelimiter, headerBlock, close }
+  /** Reads and drops the rest, so that whoever counts or hashes the body has seen all of it. */
+  async function skipToEnd(limitBytes: number): Promise<void> {
+    let total = pending.length
+    for (let next = await reader.read(); !next.done && total <= limitBytes; next = await reader.read()) total += next.value.length
+    if (total > limitBytes) throw malformed("more follows after its last boundary")
+  }
+
+  /** Ends reading, but first takes what is still coming, up to a limit: a client that is cut off never sees the answer. */
+  async function close(drainBytes: number): Promise<void> {
+    try {
+      for (let total = 0; total < drainBytes;) {
+        const { value, done } = await reader.read()
+        if (done) return
+        total += value.length
+      }
+      await reader.cancel()
+    } catch {
+      // The client has gone; there is nobody left to answer.
+    }
+  }
+
+  return { unread, exactly, untilDelimiter, headerBlock, skipToEnd, close }
 }
 
 /** Where the delimiter, or a beginning of it that the data's end cuts off, starts; else the data's length. */

@@ -73,7 +73,7 @@ describe("the README's journey", () => {
     const env = { BASE: service.origin, OPS_EMAIL: account.email, OPS_PASSWORD: account.password }
     const watcher = setInterval(() => {
       const text = JSON.stringify(mail.requests.at(-1)?.body ?? "")
-      const code = /[0-9A-Z]{4}-[0-9A-Z]{4}/.exec(text)?.[0]
+      const code = /#([0-9A-Z]{4}-[0-9A-Z]{4})\\n/.exec(text)?.[1]
       if (code !== undefined) writeFileSync(codeFile, code)
     }, 50)
     const { code, stdout, stderr } = await run(

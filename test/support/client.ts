@@ -9,6 +9,8 @@ import { mapKeyRing, parseKeyRing } from "../../src/crypto/keyring.ts"
 import { createDb } from "../../src/db/client.ts"
 import { users } from "../../src/db/schema.ts"
 import { parseEmailAddress } from "../../src/domain/email-address.ts"
+import { createDeps } from "../../src/deps.ts"
+import type { Powers } from "../../src/domain/powers.ts"
 import { newId } from "../../src/ids.ts"
 import { runScheduled } from "../../src/scheduled.ts"
 import type { PlannedAnswer, RecordedRequest } from "./mail-server.ts"
@@ -41,10 +43,14 @@ let counter = 0
 /** An address nobody else in this run has. */
 export const freshEmail = (): string => `person${String(++counter)}.${newId().slice(0, 8)}@example.com`
 
-export function createTestClient(overrides: Partial<Record<string, unknown>> = {}) {
+/** @param powers - in place of what the app would build itself, e.g. a smaller memory budget */
+export function createTestClient(overrides: Partial<Record<string, unknown>> = {}, powers: Partial<Powers> = {}) {
   const testEnv = { ...env, MAILCHANNELS_BASE_URL: inject("mailUrl"), ...overrides } as Env
   const clock = { nowMs: Date.parse("2026-11-23T12:00:00Z") }
-  const app = createApp({ now: () => clock.nowMs })
+  const app = createApp({
+    now: () => clock.nowMs,
+    createDeps: async (bindings, occasion) => ({ ...(await createDeps(bindings, occasion)), ...powers }),
+  })
 
   /** The app's own response, its body still to be read. */
   async function rawRequest(path: string, options: RequestOptions = {}, context = createExecutionContext()): Promise<Response> {
@@ -83,7 +89,7 @@ export function createTestClient(overrides: Partial<Record<string, unknown>> = {
   async function codeFor(address: string): Promise<string> {
     const mail = (await mailsTo(address)).at(-1)
     const text = (mail?.body as { content?: { value: string }[] } | undefined)?.content?.[0]?.value ?? ""
-    return /[0-9A-Z]{4}-[0-9A-Z]{4}/.exec(text)?.[0] ?? ""
+    return /#([0-9A-Z]{4}-[0-9A-Z]{4})\n/.exec(text)?.[1] ?? ""
   }
 
   async function logIn(role: "ops" | "client", email: string, password = PASSWORD): Promise<Tokens> {

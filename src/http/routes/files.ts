@@ -2,7 +2,8 @@
 import { Hono } from "hono"
 import { z } from "zod"
 import { formatFilePosition } from "../../domain/cursor.ts"
-import { type FilePage, type ListedFile, deleteOwnFile, findOwnFile, openContent, pageOfFiles } from "../../domain/files.ts"
+import { openContent } from "../../domain/content.ts"
+import { type FilePage, type ListedFile, deleteOwnFile, findOwnFile, pageOfFiles } from "../../domain/files.ts"
 import { documentResponse } from "../document-response.ts"
 import { cursorField, limitField } from "../fields.ts"
 import type { GuardedEnv } from "../types.ts"
@@ -42,9 +43,8 @@ export const opsFileRoutes = new Hono<GuardedEnv>()
     return c.json(pageJson(await pageOfFiles(c.var.deps, query)))
   })
   .get("/:id/content", async (c) => {
-    const { file, blob } = await findOwnFile(c.var.deps, c.var.caller.userId, pathId(c.req.param("id")))
-    const body = c.req.method === "HEAD" ? null : await openContent(c.var.deps, blob)
-    return documentResponse({ name: file.name, type: file.type, sizeBytes: blob.sizeBytes }, body)
+    const found = await findOwnFile(c.var.deps, c.var.caller.userId, pathId(c.req.param("id")))
+    return documentResponse(c.req.raw, found, (pieces) => openContent(c.var.deps, found.blob, pieces))
   })
   .delete("/:id", async (c) => {
     await deleteOwnFile(c.var.deps, c.var.caller.userId, pathId(c.req.param("id")))

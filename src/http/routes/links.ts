@@ -1,6 +1,7 @@
 // Asking for a download link, and using one.
 import { Hono } from "hono"
-import { findFile, openContent } from "../../domain/files.ts"
+import { openContent } from "../../domain/content.ts"
+import { findFile } from "../../domain/files.ts"
 import { mintLink, noteLinkUse, openLink } from "../../domain/links.ts"
 import { documentResponse } from "../document-response.ts"
 import { bearerToken } from "../middleware/guards.ts"
@@ -25,10 +26,10 @@ export const linkMintRoutes = new Hono<GuardedEnv>().get("/:id", async (c) => {
 export const downloadRoutes = new Hono<AppEnv>().get("/:token", async (c) => {
   const { deps } = c.var
   const bearer = bearerToken(c.req.header("authorization"))
-  const { file, blob, link } = await openLink(deps, c.req.param("token"), bearer)
-  const document = { name: file.name, type: file.type, sizeBytes: blob.sizeBytes }
-  if (c.req.method === "HEAD") return documentResponse(document, null)
-  const body = await openContent(deps, blob)
-  deps.afterwards(noteLinkUse(deps, link))
-  return documentResponse(document, body)
+  const found = await openLink(deps, c.req.param("token"), bearer)
+  return documentResponse(c.req.raw, found, async (pieces) => {
+    const body = await openContent(deps, found.blob, pieces)
+    deps.afterwards(noteLinkUse(deps, found.link))
+    return body
+  })
 })

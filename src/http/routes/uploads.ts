@@ -1,7 +1,9 @@
 // POST /upload: one document as multipart/form-data, field `file`, streamed through.
 import { Hono } from "hono"
+import { type ExpectedDigests, createDigests, digestMismatch } from "../../domain/digests.ts"
 import { receiveDocument, tooLarge } from "../../domain/uploads.ts"
 import { AppError, fieldError } from "../../errors.ts"
+import { requiredDigests } from "../../protocol/digest-fields.ts"
 import { type FormPart, multipartBoundary, readMultipart } from "../../protocol/multipart.ts"
 import type { GuardedEnv } from "../types.ts"
 import { fileJson } from "./files.ts"
@@ -22,6 +24,26 @@ function requireBoundary(headers: Headers): string {
   return boundary
 }
 
+/** The digests in a field (RFC 9530). Null where it announces none that can be trusted. */
+function announced(headers: Headers, field: string): ExpectedDigests | null {
+  const digests = requiredDigests(headers.get(field))
+  if (digests.kind === "malformed") {
+    throw new AppError("digest_malformed", { detail: `${field} must look like this: sha-256=:<base64 of the 32 bytes>:` })
+  }
+  return digests.kind === "none" ? null : digests
+}
+
+/** The body, its bytes also handed to `watch`. */
+const watched = (body: ReadableStream<Uint8Array>, watch: (chunk: Uint8Array) => void): ReadableStream<Uint8Array> =>
+  body.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        watch(chunk)
+        controller.enqueue(chunk)
+      },
+    }),
+  )
+
 const otherField = (name: string): AppError =>
   fieldError(
     name,
@@ -29,27 +51,66 @@ const otherField = (name: string): AppError =>
     name === "file" ? "Send one file in one request." : "Send the document alone, in the field `file`.",
   )
 
-/** The chunks of the one file part; anything after it is refused before the file can be published. */
-async function* onlyPart(part: FormPart, rest: AsyncGenerator<FormPart, void>): AsyncGenerator<Uint8Array, void> {
-  yield* part.chunks
+/** The chunks of the one file part. Whatever else the form holds is refused before the file can be published. */
+async function* onlyPart(
+  part: FormPart,
+  rest: AsyncGenerator<FormPart, void>,
+  atEnd: () => void,
+  watch: (chunk: Uint8Array) => void,
+): AsyncGenerator<Uint8Array, void> {
+  for await (const chunk of part.chunks) {
+    watch(chunk)
+    yield chunk
+  }
   const another = await rest.next()
   if (another.done !== true) throw otherField(another.value.name)
+  atEnd()
 }
 
+/**
+ * Content-Digest is, by the letter, the digest of the whole form; nobody has it at hand, so that of the document
+ * alone is taken as well. Either one says that what arrived is what was sent.
+ */
+function contentDigestCheck(expected: ExpectedDigests | null) {
+  if (expected === null) return null
+  const [form, file] = [createDigests(expected), createDigests(expected)]
+  return {
+    seeForm: (chunk: Uint8Array): void => {
+      form.update(chunk)
+    },
+    seeFile: (chunk: Uint8Array): void => {
+      file.update(chunk)
+    },
+    check: (): void => {
+      if (!form.matches() && !file.matches()) throw digestMismatch("Content-Digest")
+    },
+  }
+}
+
+const ignore = (): void => undefined
+
 export const uploadRoutes = new Hono<GuardedEnv>().post("/", async (c) => {
-  const boundary = requireBoundary(c.req.raw.headers)
+  const { headers } = c.req.raw
+  const boundary = requireBoundary(headers)
+  const expected = announced(headers, "Repr-Digest") ?? {}
+  const content = contentDigestCheck(announced(headers, "Content-Digest"))
   const { maxFileBytes } = c.var.deps.policy
-  if (Number(c.req.header("content-length") ?? 0) > maxFileBytes + MULTIPART_OVERHEAD_BYTES) throw tooLarge(maxFileBytes)
+  const length = headers.get("content-length")
+  const atMostBytes = length === null ? Number.POSITIVE_INFINITY : Number(length)
+  if (length !== null && atMostBytes > maxFileBytes + MULTIPART_OVERHEAD_BYTES) throw tooLarge(maxFileBytes)
   const body = c.req.raw.body as ReadableStream<Uint8Array> | null
   if (body === null) throw fieldError("file", "missing", "Send the document in the field `file`.")
-  const parts = readMultipart(body, boundary)
+  // A document refused halfway is still taken to its end, so that the client hears why.
+  const drainBytes = maxFileBytes + MULTIPART_OVERHEAD_BYTES
+  const parts = readMultipart(content === null ? body : watched(body, content.seeForm), boundary, drainBytes)
   try {
     const first = await parts.next()
     if (first.done === true) throw fieldError("file", "missing", "Send the document in the field `file`.")
     const part = first.value
     if (part.name !== "file") throw otherField(part.name)
     if (part.filename === undefined) throw fieldError("file", "name_missing", "The field `file` must be a file with a name.")
-    const upload = { ownerId: c.var.caller.userId, sentName: part.filename, chunks: onlyPart(part, parts) }
+    const chunks = onlyPart(part, parts, content?.check ?? ignore, content?.seeFile ?? ignore)
+    const upload = { ownerId: c.var.caller.userId, sentName: part.filename, chunks, atMostBytes, expected }
     return c.json({ file: fileJson(await receiveDocument(c.var.deps, upload)), message: "success" }, 201)
   } finally {
     await parts.return()

@@ -1,0 +1,34 @@
+// Digests of a document as it streams in: SHA-256 always, because it is stored and listed, SHA-512 where the
+// client announced one (RFC 9530 section 5, the two active algorithms).
+import { type Hash, createHash } from "node:crypto"
+import { equalBytes } from "../crypto/bytes.ts"
+import { AppError } from "../errors.ts"
+
+/** What a client said that the bytes are; both must hold where both were given. */
+export type ExpectedDigests = { sha256?: Uint8Array; sha512?: Uint8Array }
+
+export type Digests = ReturnType<typeof createDigests>
+
+export function createDigests(expected: ExpectedDigests) {
+  const sha256 = createHash("sha256")
+  const sha512: Hash | null = expected.sha512 === undefined ? null : createHash("sha512")
+  let sha256Bytes: Uint8Array | undefined
+
+  const sha256Digest = (): Uint8Array => (sha256Bytes ??= new Uint8Array(sha256.digest()))
+
+  return {
+    update(bytes: Uint8Array): void {
+      sha256.update(bytes)
+      sha512?.update(bytes)
+    },
+    /** Lower-case hex, as `sha256sum` prints it. Ends the digest. */
+    sha256Hex: (): string => Array.from(sha256Digest(), (byte) => byte.toString(16).padStart(2, "0")).join(""),
+    /** Ends the digest: is it what was announced? */
+    matches: (): boolean =>
+      (expected.sha256 === undefined || equalBytes(expected.sha256, sha256Digest())) &&
+      (expected.sha512 === undefined || sha512 === null || equalBytes(expected.sha512, new Uint8Array(sha512.digest()))),
+  }
+}
+
+export const digestMismatch = (field: string): AppError =>
+  new AppError("digest_mismatch", { detail: `What arrived does not have the digest announced in ${field}. Nothing was stored.` })

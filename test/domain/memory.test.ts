@@ -1,0 +1,80 @@
+import { describe, expect, it } from "vitest"
+import { createMemoryBudget } from "../../src/domain/memory.ts"
+import { AppError } from "../../src/errors.ts"
+
+const settled = async (promise: Promise<unknown>): Promise<string> =>
+  Promise.race([
+    promise.then(
+      () => "admitted",
+      (error: unknown) => (error instanceof AppError ? error.code : "error"),
+    ),
+    new Promise<string>((wake) =>
+      setTimeout(() => {
+        wake("waiting")
+      }, 20),
+    ),
+  ])
+
+describe("a memory budget", () => {
+  it("admits up to its limit, then in order as others finish", async () => {
+    const budget = createMemoryBudget(100, 5000)
+    const [first, second] = [await budget.admit(60), await budget.admit(40)]
+    const [large, small] = [budget.admit(60), budget.admit(1)]
+    expect(await settled(large)).toBe("waiting")
+    second.release()
+    expect(await settled(large)).toBe("waiting")
+    // The small one would fit, but it came later.
+    expect(await settled(small)).toBe("waiting")
+    first.release()
+    expect([await settled(large), await settled(small)]).toEqual(["admitted", "admitted"])
+    expect(budget.usage.leasedBytes).toBe(61)
+    expect(budget.usage.peakLeasedBytes).toBe(100)
+  })
+
+  it("says busy with a time to come back when nothing gets free, and does not hold up those behind", async () => {
+    const budget = createMemoryBudget(100, 10)
+    const lease = await budget.admit(90)
+    const refused = await budget.admit(50).catch((error: unknown) => error)
+    expect(refused).toMatchObject({ code: "busy", options: { retryAfterSeconds: 5 } })
+    expect((await budget.admit(10)).bytes).toBe(10)
+    lease.release()
+    lease.release()
+    expect(budget.usage.leasedBytes).toBe(10)
+  })
+
+  it("lets a small request pass once the large one before it has given up", async () => {
+    const budget = createMemoryBudget(100, 30)
+    await budget.admit(90)
+    const large = budget.admit(50).catch((error: unknown) => error)
+    const small = budget.admit(10)
+    expect(await large).toBeInstanceOf(AppError)
+    expect((await small).bytes).toBe(10)
+  })
+
+  it("gives less than was wanted the fuller it is, and never less than is needed", async () => {
+    const budget = createMemoryBudget(160, 10)
+    const sizes = []
+    for (let i = 0; i < 5; i++) sizes.push((await budget.admit(2, 8)).bytes)
+    expect(sizes).toEqual([8, 8, 8, 8, 8])
+    await budget.admit(100)
+    expect((await budget.admit(2, 8)).bytes).toBe(2)
+  })
+
+  it("lends no more than the share, counts what is out, and lends the same buffers again", async () => {
+    const budget = createMemoryBudget(100, 10)
+    const lease = await budget.admit(30)
+    const buffer = lease.borrow(20)
+    expect(buffer.byteLength).toBe(20)
+    expect(() => lease.borrow(11)).toThrow(RangeError)
+    lease.giveBack(buffer)
+    expect(lease.borrow(20)).toBe(buffer)
+    expect(budget.usage).toMatchObject({ borrowedBytes: 20, peakBorrowedBytes: 20 })
+    lease.release()
+    expect(budget.usage).toMatchObject({ borrowedBytes: 0, leasedBytes: 0 })
+    expect(() => lease.borrow(1)).toThrow(RangeError)
+  })
+
+  it("refuses at once what can never fit", async () => {
+    await expect(createMemoryBudget(100, 10).admit(101)).rejects.toThrow(RangeError)
+  })
+})
