@@ -8,6 +8,9 @@ import { newKeyRingEntry } from "../src/crypto/keyring.ts"
 
 export const DEFAULT_STATE_DIR = ".wrangler/state"
 
+/** Who local mails are from. */
+export const LOCAL_MAIL_FROM = "Sealpost <sealpost@example.com>"
+
 export const secretsPath = (stateDir: string): string => join(stateDir, "sealpost.env")
 
 export const newSecrets = (): Record<SecretName, string> =>

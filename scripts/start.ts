@@ -1,19 +1,14 @@
 // npm start [-- --port N] [--persist-to DIR] [--var KEY:VALUE …] [other flags of `wrangler dev`]
 // The whole service on this machine: secrets, migrations, a first ops account, wrangler dev, cron.
 // Asks nothing; keeps everything in DIR; SIGTERM or Ctrl-C ends it and all of its children.
-import { type ChildProcess, spawn } from "node:child_process"
-import { createServer } from "node:net"
 import { resolve } from "node:path"
-import { createInterface } from "node:readline"
-import type { Readable } from "node:stream"
 import { faultLines, parseConfig } from "../src/config.ts"
-import { DEFAULT_STATE_DIR, firstOpsAccount, localSecrets, noteOpsAccountMade, secretsPath } from "./local-state.ts"
+import { choosePort, startDevServer, stopDevServer, untilReady } from "./dev-server.ts"
+import { DEFAULT_STATE_DIR, LOCAL_MAIL_FROM, firstOpsAccount, localSecrets, noteOpsAccountMade } from "./local-state.ts"
 import { createOpsAccount, requireEmail } from "./ops-account.ts"
-import { PROJECT_DIR, applyMigrations, wranglerCommand, wranglerEnv } from "./wrangler.ts"
+import { applyMigrations } from "./wrangler.ts"
 
-const DEFAULT_PORT = 8787
 const CRON_INTERVAL_MS = 60_000
-const KILL_AFTER_MS = 5_000
 
 type Arguments = { port: number | null; stateDir: string; vars: Record<string, string>; rest: string[] }
 
@@ -45,50 +40,6 @@ function parseArguments(argv: readonly string[]): Arguments {
   return { ...parsed, stateDir: resolve(parsed.stateDir) }
 }
 
-/** The port itself if nobody has it, null if somebody does; with 0 any free one. */
-function tryPort(port: number): Promise<number | null> {
-  return new Promise((done) => {
-    const server = createServer()
-    server.once("error", () => {
-      done(null)
-    })
-    server.listen(port, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => {
-        done(typeof address === "object" && address !== null ? address.port : null)
-      })
-    })
-  })
-}
-
-/** A port that was asked for must be free; without a wish the first free one from 8787 on. */
-async function choosePort(wish: number | null): Promise<number> {
-  for (let port = wish ?? DEFAULT_PORT; port < (wish ?? DEFAULT_PORT) + (wish === null ? 100 : 1); port++) {
-    const free = await tryPort(port)
-    if (free !== null) return free
-  }
-  throw new Error(`Port ${String(wish ?? DEFAULT_PORT)} is in use. Give another one: npm start -- --port N`)
-}
-
-/** Wrangler's own access log names whole URLs, and a download link is one; the Worker logs requests itself. */
-const isAccessLog = (line: string): boolean => /\[wrangler:info\].* [A-Z]+ \/.* \d{3} /.test(line)
-
-function relay(from: Readable, to: NodeJS.WriteStream): void {
-  createInterface({ input: from }).on("line", (line) => {
-    if (!isAccessLog(line)) to.write(`${line}\n`)
-  })
-}
-
-async function untilReady(origin: string, child: ChildProcess): Promise<void> {
-  for (let attempt = 0; attempt < 600; attempt++) {
-    if (child.exitCode !== null) throw new Error("wrangler dev ended before the service was ready")
-    const response = await fetch(`${origin}/healthz`).catch(() => null)
-    if (response?.ok === true) return
-    await new Promise((wake) => setTimeout(wake, 100))
-  }
-  throw new Error("the service did not become ready within a minute")
-}
-
 function banner(origin: string, stateDir: string, account: { email: string; password: string }, mail: string): string {
   const login = JSON.stringify({ email: account.email, password: account.password })
   return `
@@ -107,52 +58,12 @@ function banner(origin: string, stateDir: string, account: { email: string; pass
 `
 }
 
-/** Ends the child's whole process group, and whoever ignores that. */
-async function stop(child: ChildProcess): Promise<void> {
-  const { pid } = child
-  if (pid === undefined) return
-  const signalGroup = (signal: NodeJS.Signals): boolean => {
-    try {
-      return process.kill(-pid, signal)
-    } catch {
-      return false
-    }
-  }
-  signalGroup("SIGTERM")
-  for (const deadline = Date.now() + KILL_AFTER_MS; Date.now() < deadline;) {
-    if (!signalGroup("SIGCONT")) return
-    await new Promise((wake) => setTimeout(wake, 50))
-  }
-  signalGroup("SIGKILL")
-}
-
-function startWrangler(port: number, args: Arguments, vars: Record<string, string>): ChildProcess {
-  const varFlags = Object.entries(vars).flatMap(([key, value]) => ["--var", `${key}:${value}`])
-  const [command, commandArgs] = wranglerCommand([
-    "dev",
-    ...["--port", String(port), "--persist-to", args.stateDir, "--env-file", secretsPath(args.stateDir)],
-    ...["--show-interactive-dev-session=false", "--inspector-port", "0"],
-    ...varFlags,
-    ...args.rest,
-  ])
-  // Its own process group, so that nothing of it can outlive us.
-  const child = spawn(command, commandArgs, {
-    cwd: PROJECT_DIR,
-    env: wranglerEnv(),
-    stdio: ["ignore", "pipe", "pipe"],
-    detached: true,
-  })
-  relay(child.stdout, process.stdout)
-  relay(child.stderr, process.stderr)
-  return child
-}
-
 async function main(): Promise<void> {
   const args = parseArguments(process.argv.slice(2))
   const port = await choosePort(args.port)
   const origin = `http://localhost:${String(port)}`
   const secrets = localSecrets(args.stateDir)
-  const vars = { PUBLIC_ORIGIN: origin, MAIL_TRANSPORT: "console", MAIL_FROM: "Sealpost <sealpost@example.com>", ...args.vars }
+  const vars = { PUBLIC_ORIGIN: origin, MAIL_TRANSPORT: "console", MAIL_FROM: LOCAL_MAIL_FROM, ...args.vars }
   const parsed = parseConfig({ ...secrets, ...vars })
   if ("faults" in parsed)
     throw new Error(
@@ -169,12 +80,12 @@ async function main(): Promise<void> {
     noteOpsAccountMade(args.stateDir, account)
   }
 
-  const child = startWrangler(port, args, vars)
+  const child = startDevServer({ port, stateDir: args.stateDir, vars, args: args.rest, isShown: true })
   let isStopping = false
   const stopAll = async (exitCode: number): Promise<void> => {
     if (isStopping) return
     isStopping = true
-    await stop(child)
+    await stopDevServer(child)
     process.exit(exitCode)
   }
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => void stopAll(0))

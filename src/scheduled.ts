@@ -1,19 +1,25 @@
 // What cron does: everything that a request left for later, each job on its own, each with a budget.
 import { createDeps } from "./deps.ts"
 import { sweepDiscardedObjects, sweepExpiredRows } from "./domain/housekeeping.ts"
+import { continueInspection } from "./domain/inspection.ts"
 import { drainOutbox } from "./domain/outbox.ts"
 import type { Powers } from "./domain/powers.ts"
+import { rotateKeys } from "./domain/rotation.ts"
 import { sweepUploads } from "./domain/uploads.ts"
 import { errorFacts, logLine } from "./log.ts"
 import { newId } from "./ids.ts"
 
 const SWEEP_LIMIT = 100
+const ROTATION_LIMIT = 500
+const INSPECTION_BUDGET_BYTES = 32 * 1024 * 1024
 
 const jobs: Record<string, (deps: Powers) => Promise<unknown>> = {
   outbox: drainOutbox,
   uploads: (deps) => sweepUploads(deps, SWEEP_LIMIT),
   discardedObjects: (deps) => sweepDiscardedObjects(deps, SWEEP_LIMIT),
   expiredRows: sweepExpiredRows,
+  rotation: (deps) => rotateKeys(deps, ROTATION_LIMIT),
+  inspection: (deps) => continueInspection(deps, INSPECTION_BUDGET_BYTES),
 }
 
 /** Runs all jobs; one that fails does not keep the others from running. */

@@ -65,9 +65,19 @@ export function createBlobStore(bucket: R2Bucket) {
       }
     },
 
+    async has(key: string): Promise<boolean> {
+      return (await withRetry(() => bucket.head(key))) !== null
+    },
+
     /** Deleting what is not there is no error. */
     async delete(key: string): Promise<void> {
       await withRetry(() => bucket.delete(key))
+    },
+
+    /** Keys of stored objects, page by page. `next` is null at the end. */
+    async list(cursor: string | null, limit: number): Promise<{ objectKeys: string[]; next: string | null }> {
+      const page = await withRetry(() => bucket.list({ limit, ...(cursor === null ? {} : { cursor }) }))
+      return { objectKeys: page.objects.map(({ key }) => key), next: page.truncated ? page.cursor : null }
     },
 
     /** Does the bucket answer? */

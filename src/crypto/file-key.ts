@@ -67,3 +67,23 @@ export async function unwrapFileKey(
   if (fileKey === null || !equalBytes(await commitmentOf(fileKey, file), wrapped.commitment)) return "broken"
   return fileKey
 }
+
+/**
+ * Wraps a file's key under the ring's current master key. The key itself, its commitment and the sealed bytes
+ * stay as they are; the key exists in the clear only inside WebCrypto.
+ * @returns as `unwrapFileKey` when the key does not unwrap
+ */
+export async function rewrapFileKey(
+  masterKeys: KeyRing<CryptoKey>,
+  file: FileVersion,
+  wrapped: WrappedFileKey,
+): Promise<WrappedFileKey | "unknown_key" | "broken"> {
+  const fileKey = await unwrapFileKey(masterKeys, file, wrapped)
+  const oldMasterKey = masterKeys.byId.get(wrapped.keyId)
+  if (typeof fileKey === "string" || oldMasterKey === undefined) return typeof fileKey === "string" ? fileKey : "unknown_key"
+  const oldWrapper = await wrappingKey(oldMasterKey, wrapped.keyId, file)
+  const exportable = await crypto.subtle.unwrapKey("raw", wrapped.wrappedKey, oldWrapper, "AES-KW", "AES-GCM", true, ["encrypt"])
+  const wrapper = await wrappingKey(masterKeys.current, masterKeys.currentId, file)
+  const wrappedKey = new Uint8Array(await crypto.subtle.wrapKey("raw", exportable, wrapper, "AES-KW"))
+  return { keyId: masterKeys.currentId, wrappedKey, commitment: wrapped.commitment }
+}

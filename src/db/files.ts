@@ -1,4 +1,4 @@
-import { and, desc, eq, sql } from "drizzle-orm"
+import { and, asc, count, desc, eq, isNull, ne, sql } from "drizzle-orm"
 import type { Db } from "./client.ts"
 import { blobs, files } from "./schema.ts"
 
@@ -52,3 +52,46 @@ export const deleteFile = (db: Db, id: string) => db.delete(files).where(eq(file
 /** Is this object the bytes of a file? */
 export const findBlobByObjectKey = (db: Db, objectKey: string) =>
   db.select({ fileId: blobs.fileId }).from(blobs).where(eq(blobs.objectKey, objectKey)).get()
+
+/** Where a walk over all blobs goes on: after this one. */
+export type BlobPosition = { fileId: string; version: number }
+
+const afterBlob = (after: BlobPosition | null) =>
+  after === null ? undefined : sql`(${blobs.fileId}, ${blobs.version}) > (${after.fileId}, ${after.version})`
+
+/** All blobs in a fixed order. */
+export const listBlobs = (db: Db, after: BlobPosition | null, limit: number) =>
+  db.select().from(blobs).where(afterBlob(after)).orderBy(asc(blobs.fileId), asc(blobs.version)).limit(limit).all()
+
+/** Blobs whose key is wrapped under another master key than this one. */
+export const listBlobsNotUnder = (db: Db, keyId: number, after: BlobPosition | null, limit: number) =>
+  db
+    .select()
+    .from(blobs)
+    .where(and(ne(blobs.keyId, keyId), afterBlob(after)))
+    .orderBy(asc(blobs.fileId), asc(blobs.version))
+    .limit(limit)
+    .all()
+
+export async function countBlobsNotUnder(db: Db, keyId: number): Promise<number> {
+  const row = await db.select({ count: count() }).from(blobs).where(ne(blobs.keyId, keyId)).get()
+  return row?.count ?? 0
+}
+
+/** Replaces a wrapped key, if it is still the one that was read. */
+export const replaceWrappedKey = (db: Db, old: BlobRow, fresh: { keyId: number; wrappedKey: string }) =>
+  db
+    .update(blobs)
+    .set(fresh)
+    .where(
+      and(
+        eq(blobs.fileId, old.fileId),
+        eq(blobs.version, old.version),
+        eq(blobs.keyId, old.keyId),
+        eq(blobs.wrappedKey, old.wrappedKey),
+      ),
+    )
+
+/** Files whose current version has no bytes. */
+export const listFilesWithoutBlob = (db: Db, limit: number) =>
+  db.select({ id: files.id }).from(files).leftJoin(blobs, currentBlob).where(isNull(blobs.fileId)).limit(limit).all()

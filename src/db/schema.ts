@@ -120,7 +120,11 @@ export const blobs = sqliteTable(
     /** 32 bytes, hex. */
     commitment: text().notNull(),
   },
-  (table) => [primaryKey({ columns: [table.fileId, table.version] }), uniqueIndex("blobs_object_key").on(table.objectKey)],
+  (table) => [
+    primaryKey({ columns: [table.fileId, table.version] }),
+    uniqueIndex("blobs_object_key").on(table.objectKey),
+    index("blobs_key").on(table.keyId),
+  ],
 )
 
 /** An object that R2 may hold while no file owns it: written before the bytes, gone with publication. */
@@ -200,3 +204,11 @@ export const auditEvents = sqliteTable(
   },
   (table) => [index("audit_events_at").on(table.atMs), index("audit_events_subject").on(table.subjectId)],
 )
+
+/** How far jobs have come that take many runs. */
+export const jobCursors = sqliteTable("job_cursors", {
+  job: text().primaryKey(),
+  /** Null at the start of a new round. */
+  cursor: text(),
+  updatedAtMs: integer("updated_at_ms").notNull(),
+})

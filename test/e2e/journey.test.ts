@@ -229,6 +229,63 @@ describe("the running service", () => {
   })
 })
 
+describe("master keys", () => {
+  const command = (name: string) => run("npm", ["run", "--silent", name, "--", "--persist-to", stateDir, "--json"])
+  const restart = async (edit: (secrets: string) => string): Promise<void> => {
+    await service.stop()
+    const path = join(stateDir, "sealpost.env")
+    writeFileSync(path, edit(readFileSync(path, "utf8")))
+    service = await startService(startArgs(), port)
+  }
+
+  it("are rotated beside the running service, after which the old one is not needed; npm run verify agrees", async () => {
+    const before = await command("verify")
+    expect(before).toMatchObject({ code: 0, stderr: "" })
+    const { filesOpened, findings } = JSON.parse(before.stdout) as { filesOpened: number; findings: unknown[] }
+    expect(findings).toEqual([])
+    expect(filesOpened).toBeGreaterThan(8)
+
+    const [fresh = ""] = (await run("npm", ["run", "--silent", "secrets", "--", "MASTER_KEYS"])).stdout.trim().split("\n")
+    const entry = fresh.replace("MASTER_KEYS=1:", "2:")
+    await restart((secrets) => secrets.replace(/MASTER_KEYS=/, `MASTER_KEYS=${entry},`))
+    const rotated = await command("keys:rotate")
+    expect(rotated).toMatchObject({ code: 0, stderr: "" })
+    expect(JSON.parse(rotated.stdout)).toEqual({ rewrapped: filesOpened, failed: [], left: 0 })
+
+    await restart((secrets) => secrets.replace(/MASTER_KEYS=.*/, `MASTER_KEYS=${entry}`))
+    expect(JSON.parse((await command("verify")).stdout)).toMatchObject({ filesOpened, findings: [] })
+    const ops = await logIn("ops", printedAccount(service.output()))
+    const list = JSON.parse(await curl(`${service.origin}/api/ops/files?limit=200`, ...bearer(ops))) as {
+      files: { id: string; sha256: string; name: string }[]
+    }
+    const small = list.files.find(({ name }) => name === "openpyxl.xlsx")
+    const received = join(dir, "after-rotation")
+    await curl(`${service.origin}/api/ops/files/${small?.id ?? ""}/content`, ...bearer(ops), "-o", received)
+    expect(sha256(readFileSync(received))).toBe(small?.sha256)
+  })
+})
+
+describe("a download", () => {
+  it("that was cut at any byte is finished by curl -C -", async () => {
+    const ops = await logIn("ops", printedAccount(service.output()))
+    const list = JSON.parse(await curl(`${service.origin}/api/ops/files?limit=200`, ...bearer(ops))) as {
+      files: { id: string; size: number; sha256: string }[]
+    }
+    const large = list.files.toSorted((a, b) => b.size - a.size)[0]
+    if (large === undefined) throw new Error("no file")
+    const url = `${service.origin}/api/ops/files/${large.id}/content`
+    const whole = join(dir, "whole")
+    await curl(url, ...bearer(ops), "-o", whole)
+    const bytes = readFileSync(whole)
+    for (const cut of [1, 262_087, 262_088, 262_089, 5_242_879, 5_242_880, 5_242_881, 50_000_000, bytes.length - 1]) {
+      const path = join(dir, "cut")
+      writeFileSync(path, bytes.subarray(0, cut))
+      expect(await curl("-C", "-", url, ...bearer(ops), "-o", path, "-w", "%{http_code}"), `cut at ${String(cut)}`).toBe("206")
+      expect(sha256(readFileSync(path)), `cut at ${String(cut)}`).toBe(large.sha256)
+    }
+  })
+})
+
 describe("npm start", () => {
   it.each([
     ["a short secret", ["--var", "LINK_KEYS:1:short"], "LINK_KEYS is not usable"],

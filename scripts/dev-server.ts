@@ -1,0 +1,110 @@
+// `wrangler dev` as a child: on a chosen port, in a process group of its own, ended for certain.
+import { type ChildProcess, spawn } from "node:child_process"
+import { createServer } from "node:net"
+import { createInterface } from "node:readline"
+import type { Readable } from "node:stream"
+import { secretsPath } from "./local-state.ts"
+import { PROJECT_DIR, wranglerCommand, wranglerEnv } from "./wrangler.ts"
+
+const DEFAULT_PORT = 8787
+const KILL_AFTER_MS = 5_000
+
+/** The port itself if nobody has it, null if somebody does; with 0 any free one. */
+function tryPort(port: number): Promise<number | null> {
+  return new Promise((done) => {
+    const server = createServer()
+    server.once("error", () => {
+      done(null)
+    })
+    server.listen(port, "127.0.0.1", () => {
+      const address = server.address()
+      server.close(() => {
+        done(typeof address === "object" && address !== null ? address.port : null)
+      })
+    })
+  })
+}
+
+/** A port that was asked for must be free; without a wish the first free one from 8787 on. */
+export async function choosePort(wish: number | null): Promise<number> {
+  for (let port = wish ?? DEFAULT_PORT; port < (wish ?? DEFAULT_PORT) + (wish === null ? 100 : 1); port++) {
+    const free = await tryPort(port)
+    if (free !== null) return free
+  }
+  throw new Error(`Port ${String(wish ?? DEFAULT_PORT)} is in use. Give another one: npm start -- --port N`)
+}
+
+/** Wrangler's own access log names whole URLs, and a download link is one; the Worker logs requests itself. */
+const isAccessLog = (line: string): boolean => /\[wrangler:info\].* [A-Z]+ \/.* \d{3} /.test(line)
+
+function relay(from: Readable, to: NodeJS.WriteStream): void {
+  createInterface({ input: from }).on("line", (line) => {
+    if (!isAccessLog(line)) to.write(`${line}\n`)
+  })
+}
+
+/** Waits until it answers its health check. */
+export async function untilReady(origin: string, child: ChildProcess): Promise<void> {
+  for (let attempt = 0; attempt < 600; attempt++) {
+    if (child.exitCode !== null) throw new Error("wrangler dev ended before the service was ready")
+    const response = await fetch(`${origin}/healthz`).catch(() => null)
+    if (response?.ok === true) return
+    await new Promise((wake) => setTimeout(wake, 100))
+  }
+  throw new Error("the service did not become ready within a minute")
+}
+
+/** Ends the child's whole process group, and whoever ignores that. */
+export async function stopDevServer(child: ChildProcess): Promise<void> {
+  const { pid } = child
+  if (pid === undefined) return
+  const signalGroup = (signal: NodeJS.Signals): boolean => {
+    try {
+      return process.kill(-pid, signal)
+    } catch {
+      return false
+    }
+  }
+  signalGroup("SIGTERM")
+  for (const deadline = Date.now() + KILL_AFTER_MS; Date.now() < deadline;) {
+    if (!signalGroup("SIGCONT")) return
+    await new Promise((wake) => setTimeout(wake, 50))
+  }
+  signalGroup("SIGKILL")
+}
+
+export type DevServerOptions = {
+  port: number
+  stateDir: string
+  vars: Record<string, string>
+  /** Another Worker than the service, to run on the same state. */
+  script?: string
+  /** More flags for `wrangler dev`. */
+  args: readonly string[]
+  /** Shows what it prints, but for its access log. */
+  isShown: boolean
+}
+
+/** Starts `wrangler dev` over a state folder, with the secrets that are kept there. */
+export function startDevServer({ port, stateDir, vars, script, args, isShown }: DevServerOptions): ChildProcess {
+  const varFlags = Object.entries(vars).flatMap(([key, value]) => ["--var", `${key}:${value}`])
+  const [command, commandArgs] = wranglerCommand([
+    "dev",
+    // Before the flags: Wrangler would take a path after --var for another variable.
+    ...(script === undefined ? [] : [script]),
+    ...["--port", String(port), "--persist-to", stateDir, "--env-file", secretsPath(stateDir)],
+    ...["--show-interactive-dev-session=false", "--inspector-port", "0"],
+    ...varFlags,
+    ...args,
+  ])
+  // Its own process group, so that nothing of it can outlive us.
+  const child = spawn(command, commandArgs, {
+    cwd: PROJECT_DIR,
+    env: wranglerEnv(),
+    stdio: ["ignore", isShown ? "pipe" : "ignore", isShown ? "pipe" : "ignore"],
+    detached: true,
+  })
+  if (child.stdout !== null) relay(child.stdout, process.stdout)
+  if (child.stderr !== null) relay(child.stderr, process.stderr)
+  return child
+}

@@ -1,0 +1,182 @@
+// Rotation of master keys and inspection of what is stored, over real D1 and R2.
+import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test"
+import { env } from "cloudflare:workers"
+import { beforeEach, describe, expect, it } from "vitest"
+import { newKeyRingEntry } from "../../src/crypto/keyring.ts"
+import { blobs } from "../../src/db/schema.ts"
+import { createDeps } from "../../src/deps.ts"
+import { type Finding, continueInspection, inspect } from "../../src/domain/inspection.ts"
+import { rotateKeys } from "../../src/domain/rotation.ts"
+import { docxOfSize } from "../support/documents.ts"
+import { type TestClient, createTestClient } from "../support/client.ts"
+
+let api: TestClient
+let token: string
+const oldKey = newKeyRingEntry(1)
+const newKey = newKeyRingEntry(2)
+
+async function depsWith(masterKeys: string) {
+  const context = createExecutionContext()
+  const client = createTestClient({ MASTER_KEYS: masterKeys })
+  const deps = await createDeps(client.env, {
+    now: () => client.clock.nowMs,
+    requestId: crypto.randomUUID(),
+    afterwards: (work) => {
+      context.waitUntil(work)
+    },
+    log: () => undefined,
+  })
+  return { deps, client, settle: () => waitOnExecutionContext(context) }
+}
+
+async function uploadTo(client: TestClient, size = 2000): Promise<string> {
+  const response = await client.upload(token, docxOfSize(size), "a.docx")
+  return (await response.json<{ file: { id: string } }>()).file.id
+}
+
+const rowOf = async (id: string) => (await api.db.select().from(blobs)).find(({ fileId }) => fileId === id)
+const isReadable = async (client: TestClient, id: string): Promise<boolean> =>
+  (await client.request(`/api/ops/files/${id}/content`, { token })).status === 200
+
+beforeEach(async () => {
+  api = createTestClient({ MASTER_KEYS: oldKey })
+  await api.db.$client.batch([api.db.$client.prepare("delete from files"), api.db.$client.prepare("delete from job_cursors")])
+  for (const { key } of (await env.BLOBS.list()).objects) await env.BLOBS.delete(key)
+  token = (await api.newOps()).tokens.accessToken
+})
+
+describe("rotateKeys", () => {
+  it("moves every key to the new master key; then the old one is not needed any more", async () => {
+    const ids = [await uploadTo(api), await uploadTo(api, 6_000_000), await uploadTo(api)]
+    const before = await Promise.all(ids.map(rowOf))
+    const { deps } = await depsWith(`${newKey},${oldKey}`)
+    expect(await rotateKeys(deps, 2)).toEqual({ rewrapped: 2, failed: [], left: 1 })
+    expect(await rotateKeys(deps, 100)).toEqual({ rewrapped: 1, failed: [], left: 0 })
+    expect(await rotateKeys(deps, 100)).toEqual({ rewrapped: 0, failed: [], left: 0 })
+    const after = await Promise.all(ids.map(rowOf))
+    for (const [i, row] of after.entries()) {
+      expect(row).toEqual({ ...before[i], keyId: 2, wrappedKey: row?.wrappedKey })
+      expect(row?.wrappedKey).not.toBe(before[i]?.wrappedKey)
+    }
+    for (const id of ids) {
+      expect(await isReadable(createTestClient({ MASTER_KEYS: newKey }), id)).toBe(true)
+      expect(await isReadable(api, id)).toBe(false)
+    }
+  })
+
+  it("runs beside live downloads and itself, and converges with no failed download", async () => {
+    const ids: string[] = []
+    for (let i = 0; i < 12; i++) ids.push(await uploadTo(api))
+    const { deps, client } = await depsWith(`${newKey},${oldKey}`)
+    const rotations = Array.from({ length: 4 }, () => rotateKeys(deps, 100))
+    const reads = ids.flatMap((id) => [isReadable(client, id), isReadable(client, id)])
+    expect(await Promise.all(reads)).toEqual(reads.map(() => true))
+    await Promise.all(rotations)
+    expect((await Promise.all(ids.map(rowOf))).every((row) => row?.keyId === 2)).toBe(true)
+    for (const id of ids) expect(await isReadable(createTestClient({ MASTER_KEYS: newKey }), id)).toBe(true)
+  })
+
+  it("leaves what it cannot unwrap as it is, says so, and does the rest", async () => {
+    const [good, damaged, foreign] = [
+      await uploadTo(api),
+      await uploadTo(api),
+      await uploadTo(createTestClient({ MASTER_KEYS: newKeyRingEntry(9) })),
+    ]
+    await api.db.$client
+      .prepare("update blobs set wrapped_key = '00' || substr(wrapped_key, 3) where file_id = ?")
+      .bind(damaged)
+      .run()
+    const before = await Promise.all([damaged, foreign].map(rowOf))
+    const { deps } = await depsWith(`${newKey},${oldKey}`)
+    const step = await rotateKeys(deps, 100)
+    expect(step).toMatchObject({ rewrapped: 1, left: 2 })
+    expect(new Map(step.failed.map(({ fileId, reason }) => [fileId, reason]))).toEqual(
+      new Map([
+        [damaged, "broken"],
+        [foreign, "unknown_key"],
+      ]),
+    )
+    expect(await Promise.all([damaged, foreign].map(rowOf))).toEqual(before)
+    expect((await rowOf(good))?.keyId).toBe(2)
+  })
+
+  it("runs from cron", async () => {
+    const id = await uploadTo(api)
+    await createTestClient({ MASTER_KEYS: `${newKey},${oldKey}` }).runCron()
+    expect((await rowOf(id))?.keyId).toBe(2)
+  })
+})
+
+describe("inspect", () => {
+  async function inspectAll(
+    masterKeys = oldKey,
+  ): Promise<{ findings: Finding[]; filesOpened: number; objectsListed: number; steps: number }> {
+    const { deps, settle } = await depsWith(masterKeys)
+    const sum = { findings: [] as Finding[], filesOpened: 0, objectsListed: 0, steps: 0 }
+    for (let cursor: string | null = null; sum.steps === 0 || cursor !== null; sum.steps++) {
+      const step = await inspect(deps, cursor, 100_000)
+      sum.findings.push(...step.findings)
+      sum.filesOpened += step.filesOpened
+      sum.objectsListed += step.objectsListed
+      cursor = step.next
+    }
+    await settle()
+    return sum
+  }
+
+  it("of a sound store opens everything and finds nothing", async () => {
+    for (let i = 0; i < 23; i++) await uploadTo(api)
+    await uploadTo(api, 6_000_000)
+    expect(await inspectAll()).toMatchObject({ findings: [], filesOpened: 24, objectsListed: 24 })
+  })
+
+  it("finds each kind of damage, and only that", async () => {
+    const [flipped, missing, keyless, good] = [
+      await uploadTo(api, 6_000_000),
+      await uploadTo(api),
+      await uploadTo(createTestClient({ MASTER_KEYS: newKey })),
+      await uploadTo(api),
+    ]
+    const wrongDigest = await uploadTo(api)
+    const bare = await uploadTo(api)
+    const key = (await rowOf(flipped))?.objectKey ?? ""
+    const sealed = new Uint8Array((await (await env.BLOBS.get(key))?.arrayBuffer()) ?? new ArrayBuffer(0))
+    await env.BLOBS.put(key, sealed.with(sealed.length - 1, (sealed.at(-1) ?? 0) ^ 1))
+    await env.BLOBS.delete((await rowOf(missing))?.objectKey ?? "")
+    await api.db.$client.prepare("update blobs set sha256 = ? where file_id = ?").bind("0".repeat(64), wrongDigest).run()
+    const orphan = (await rowOf(bare))?.objectKey ?? ""
+    await api.db.$client.prepare("delete from blobs where file_id = ?").bind(bare).run()
+
+    const { findings } = await inspectAll()
+    const found = new Set(findings.map(({ kind, fileId, objectKey }) => `${kind} ${fileId ?? objectKey ?? ""}`))
+    expect(found).toEqual(
+      new Set([
+        `damaged ${flipped}`,
+        `damaged ${missing}`,
+        `damaged ${wrongDigest}`,
+        `key_unavailable ${keyless}`,
+        `file_without_bytes ${bare}`,
+        `orphaned_object ${orphan}`,
+      ]),
+    )
+    expect(findings.some(({ fileId }) => fileId === good)).toBe(false)
+  })
+
+  it("does not call an upload under way an orphan", async () => {
+    await env.BLOBS.put("under-way", "x")
+    expect((await inspectAll()).findings).toEqual([{ kind: "orphaned_object", fileId: null, objectKey: "under-way" }])
+    await api.db.$client.prepare("insert into uploads (object_key, owner_id, started_at_ms) values ('under-way', 'x', 1)").run()
+    expect((await inspectAll()).findings).toEqual([])
+    await api.db.$client.prepare("delete from uploads").run()
+    await env.BLOBS.delete("under-way")
+  })
+
+  it("goes on from run to run when cron drives it, and starts over at the end", async () => {
+    for (let i = 0; i < 5; i++) await uploadTo(api)
+    const { deps } = await depsWith(oldKey)
+    const opened: number[] = []
+    for (let i = 0; i < 8; i++) opened.push((await continueInspection(deps, 3000)).filesOpened)
+    expect(opened.slice(0, 3)).toEqual([2, 2, 1])
+    expect(opened.reduce((sum, files) => sum + files, 0)).toBeGreaterThan(5)
+  })
+})
