@@ -3,7 +3,15 @@
 // never a wrong byte, never a fallback.
 import { fromHex } from "../crypto/bytes.ts"
 import { unwrapFileKey } from "../crypto/file-key.ts"
-import { FORMAT_VERSION, HEADER_BYTES, SEGMENT_BYTES, partCount, planRange, sealedFileBytes } from "../crypto/sealed-format.ts"
+import {
+  FORMAT_VERSION,
+  HEADER_BYTES,
+  PART_BYTES,
+  SEGMENT_BYTES,
+  partCount,
+  planRange,
+  sealedFileBytes,
+} from "../crypto/sealed-format.ts"
 import { type SealedFile, type SealedReader, createSealedReader } from "../crypto/sealed-reader.ts"
 import { SealBrokenError } from "../crypto/sealed-stream.ts"
 import { runBatch } from "../db/client.ts"
@@ -73,14 +81,34 @@ async function openRange(
   buffer: ArrayBuffer,
 ) {
   const plan = planRange(blob.sizeBytes, range.start, range.end)
-  const header = plan.headerOffset === null ? undefined : await readHeader(deps, blob, plan.headerOffset)
-  const stored = await deps.blobs.read(blob.objectKey, plan.offset, plan.lengthBytes)
+  const [header, stored] = await Promise.all([
+    plan.headerOffset === null ? undefined : readHeader(deps, blob, plan.headerOffset),
+    deps.blobs.read(blob.objectKey, plan.offset, plan.lengthBytes),
+  ])
   if (stored === null) throw await unreadable(deps, blob, "object missing")
   if (stored.sizeBytes !== blob.sealedBytes) {
     await stored.body.cancel()
     throw await unreadable(deps, blob, "object size")
   }
   return createSealedReader(sealed, plan, stored.body, buffer, header)
+}
+
+/** Parts that one read of R2 covers, from the first one on; the last number stays. */
+const PARTS_PER_READ = [1, 2, 4, 8]
+
+/**
+ * Cuts a range at part boundaries into what single reads of R2 fetch: little at first, so that the first byte
+ * does not wait for a large read to be set up, then more.
+ */
+export function* readsOf(range: { start: number; end: number }): Generator<{ start: number; end: number }, void> {
+  let start = range.start
+  for (let i = 0; ; i++) {
+    const parts = PARTS_PER_READ[Math.min(i, PARTS_PER_READ.length - 1)] ?? 1
+    const end = Math.min(range.end, (Math.floor(start / PART_BYTES) + parts) * PART_BYTES)
+    yield { start, end }
+    if (end === range.end) return
+    start = end
+  }
 }
 
 /** The plaintext of a range, run by run, each run read while the one before it is being used. */
@@ -92,23 +120,28 @@ async function* plaintextOf(
   lease: MemoryLease,
 ) {
   const bufferBytes = Math.max(1, Math.floor(Math.min(MAX_SEGMENTS, lease.bytes / SEGMENT_BYTES) / 2)) * SEGMENT_BYTES
+  let buffer = lease.borrow(bufferBytes)
   let reader: SealedReader | undefined
   try {
-    reader = await openRange(deps, blob, sealed, range, lease.borrow(bufferBytes))
-    await reader.read()
-    for (let run = await reader.open(); run !== null;) {
-      const reading = reader.read()
-      reading.catch(() => undefined)
-      yield run
-      await reading
-      run = await reader.open()
+    for (const part of readsOf(range)) {
+      reader = await openRange(deps, blob, sealed, part, buffer)
+      await reader.read()
+      for (let run = await reader.open(); run !== null;) {
+        const reading = reader.read()
+        reading.catch(() => undefined)
+        yield run
+        await reading
+        run = await reader.open()
+      }
+      buffer = await reader.close()
+      reader = undefined
     }
   } catch (error) {
     throw error instanceof SealBrokenError
       ? await unreadable(deps, blob, `bytes ${String(range.start)} to ${String(range.end)}`)
       : error
   } finally {
-    if (reader !== undefined) lease.giveBack(await reader.close())
+    lease.giveBack(reader === undefined ? buffer : await reader.close())
   }
 }
 

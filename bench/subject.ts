@@ -1,0 +1,102 @@
+// What the benches measure: one `wrangler dev` of bench/worker.ts with an ops account, its workerd processes,
+// and documents of a wanted size.
+import { type ChildProcess, spawn } from "node:child_process"
+import { randomFillSync } from "node:crypto"
+import { readFileSync, readdirSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { zipSync } from "fflate"
+import { choosePort, startDevServer, stopDevServer, untilReady } from "../scripts/dev-server.ts"
+import { LOCAL_MAIL_FROM, localSecrets } from "../scripts/local-state.ts"
+import { createOpsAccount, requireEmail } from "../scripts/ops-account.ts"
+import { PROJECT_DIR, applyMigrations } from "../scripts/wrangler.ts"
+
+const ACCOUNT = { email: "bench@example.com", password: "a password for the bench" }
+const MAIN_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+
+/** Writes a .docx of about that size, incompressible. */
+export function writeDocument(path: string, sizeBytes: number): void {
+  const media = new Uint8Array(sizeBytes)
+  for (let at = 0; at < sizeBytes; at += 2 ** 28) randomFillSync(media, at, Math.min(2 ** 28, sizeBytes - at))
+  const types = `<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Override PartName="/d.xml" ContentType="${MAIN_TYPE}"/></Types>`
+  writeFileSync(path, zipSync({ "[Content_Types].xml": new TextEncoder().encode(types), "media.bin": media }, { level: 0 }))
+}
+
+/** Runs curl and returns what it printed. */
+export function curl(...args: string[]): Promise<string> {
+  const child = spawn("curl", ["-sS", "--fail-with-body", ...args], { stdio: ["ignore", "pipe", "inherit"] })
+  let text = ""
+  child.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()))
+  return new Promise((resolve, reject) => {
+    child.on("close", (code) => {
+      if (code === 0) resolve(text)
+      else reject(new Error(`curl ended with ${String(code)}: ${text}`))
+    })
+  })
+}
+
+/** Process ids of workerd below a process. */
+function workerdsBelow(root: number): number[] {
+  const children = new Map<number, number[]>()
+  const names = new Map<number, string>()
+  for (const name of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
+    try {
+      const [, command = "", parent = ""] = /^\d+ \((.*)\) \S (\d+)/.exec(readFileSync(`/proc/${name}/stat`, "utf8")) ?? []
+      names.set(Number(name), command)
+      children.set(Number(parent), [...(children.get(Number(parent)) ?? []), Number(name)])
+    } catch {
+      // Gone since it was listed.
+    }
+  }
+  const below = (pid: number): number[] => [pid, ...(children.get(pid) ?? []).flatMap(below)]
+  return below(root).filter((pid) => names.get(pid) === "workerd")
+}
+
+export type Subject = Awaited<ReturnType<typeof startSubject>>
+
+export async function startSubject(stateDir: string, vars: Record<string, string> = {}) {
+  const secrets = localSecrets(stateDir)
+  await applyMigrations({ persistTo: stateDir })
+  await createOpsAccount(
+    { persistTo: stateDir },
+    secrets["PASSWORD_PEPPERS"] ?? "",
+    requireEmail(ACCOUNT.email),
+    ACCOUNT.password,
+  )
+  const port = await choosePort(0)
+  const origin = `http://localhost:${String(port)}`
+  const all = { PUBLIC_ORIGIN: origin, MAIL_TRANSPORT: "console", MAIL_FROM: LOCAL_MAIL_FROM, ...vars }
+  const script = join(PROJECT_DIR, "bench/worker.ts")
+  const child: ChildProcess = startDevServer({ port, stateDir, vars: all, script, args: [], isShown: false })
+  await untilReady(origin, child)
+  const login = await curl(`${origin}/api/ops/login`, "-H", "Content-Type: application/json", "-d", JSON.stringify(ACCOUNT))
+  const auth = ["-H", `Authorization: Bearer ${(JSON.parse(login) as { accessToken: string }).accessToken}`]
+  const workerds = workerdsBelow(child.pid ?? 0)
+  const field = (pid: number, name: string): number =>
+    Number(new RegExp(`${name}:\\s+(\\d+)`).exec(readFileSync(`/proc/${String(pid)}/status`, "utf8"))?.[1])
+
+  return {
+    origin,
+    auth,
+    async upload(path: string): Promise<string> {
+      return (JSON.parse(await curl(`${origin}/api/ops/upload`, ...auth, "-F", `file=@${path}`)) as { file: { id: string } }).file
+        .id
+    },
+    objectKey: (fileId: string): Promise<string> => curl(`${origin}/bench/object/${fileId}`),
+    contentUrl: (fileId: string): string => `${origin}/api/ops/files/${fileId}/content`,
+    plainUrl: (objectKey: string): string => `${origin}/bench/plain/${objectKey}`,
+    /** Resident bytes of all workerd processes. */
+    residentBytes: (): number => workerds.reduce((sum, pid) => sum + field(pid, "VmRSS") * 1024, 0),
+    /** CPU seconds that they have used. */
+    cpuSeconds: (): number =>
+      workerds.reduce((sum, pid) => {
+        const fields = readFileSync(`/proc/${String(pid)}/stat`, "utf8")
+          .replace(/^.*\) /s, "")
+          .split(" ")
+        return sum + (Number(fields[11]) + Number(fields[12])) / 100
+      }, 0),
+    stop: (): Promise<void> => stopDevServer(child),
+  }
+}
+
+export const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN

@@ -1,0 +1,102 @@
+// npm run bench
+// Sealed transfers beside plain ones of the same bytes through the same Worker, in turn within one run, as
+// ratios of medians. Local R2 is a simulator that reads multipart objects slowly, so like is compared with like:
+// a plain download is that of the very object that holds the sealed file, a plain upload is a multipart one too.
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { type Subject, curl, median, startSubject, writeDocument } from "./subject.ts"
+
+const MIB = 1024 * 1024
+const RUNS = 5
+
+const seconds = async (variable: string, ...args: string[]): Promise<number> =>
+  Number(await curl("-o", "/dev/null", "-w", `%{${variable}}`, ...args))
+
+type Side = { seconds: number[]; cpuSeconds: number[] }
+
+/** Runs both sides in turn and prints the ratio of their medians. */
+async function compare(
+  subject: Subject,
+  name: string,
+  limit: string,
+  mebibytes: number,
+  sealed: () => Promise<number>,
+  plain: () => Promise<number>,
+): Promise<void> {
+  const sides: [Side, Side] = [
+    { seconds: [], cpuSeconds: [] },
+    { seconds: [], cpuSeconds: [] },
+  ]
+  await sealed()
+  await plain()
+  for (let i = 0; i < RUNS; i++) {
+    for (const [side, run] of [
+      [sides[0], sealed],
+      [sides[1], plain],
+    ] as const) {
+      const before = subject.cpuSeconds()
+      side.seconds.push(await run())
+      side.cpuSeconds.push(subject.cpuSeconds() - before)
+    }
+  }
+  const [a, b] = sides.map((side) => median(side.seconds)) as [number, number]
+  const cpu = sides.map((side) => ((median(side.cpuSeconds) * 1000) / mebibytes).toFixed(1))
+  const times = `${a.toFixed(3)} s against ${b.toFixed(3)} s`
+  const perMib = mebibytes < 1 ? "" : `   CPU ${cpu.join(" against ")} ms/MiB`
+  console.log(`${name.padEnd(34)} ${(a / b).toFixed(2)}×  (${limit})   ${times}${perMib}`)
+}
+
+const dir = mkdtempSync(join(tmpdir(), "sealpost-bench-"))
+const paths = { small: join(dir, "small.docx"), medium: join(dir, "medium.docx"), large: join(dir, "large.docx") }
+writeDocument(paths.small, 100_000)
+writeDocument(paths.medium, 256 * MIB)
+writeDocument(paths.large, 1024 * MIB)
+const subject = await startSubject(join(dir, "state"))
+try {
+  const ids = {
+    small: await subject.upload(paths.small),
+    medium: await subject.upload(paths.medium),
+    large: await subject.upload(paths.large),
+  }
+  const keys = { medium: await subject.objectKey(ids.medium), large: await subject.objectKey(ids.large) }
+  console.log(`Sealed against plain in the same Worker, medians of ${String(RUNS)} in turn:`)
+  const get = (url: string, ...more: string[]) => seconds("time_total", url, ...subject.auth, ...more)
+  await compare(
+    subject,
+    "download of 256 MiB",
+    "at most 1.6",
+    256,
+    () => get(subject.contentUrl(ids.medium)),
+    () => get(subject.plainUrl(keys.medium)),
+  )
+  await compare(
+    subject,
+    "upload of 256 MiB",
+    "at most 1.2",
+    256,
+    () => seconds("time_total", `${subject.origin}/api/ops/upload`, ...subject.auth, "-F", `file=@${paths.medium}`),
+    () => seconds("time_total", `${subject.origin}/bench/plain`, "-X", "POST", "-F", `file=@${paths.medium}`),
+  )
+  const end = ["-H", `Range: bytes=${String(1024 * MIB - 65_536)}-${String(1024 * MIB - 1)}`]
+  await compare(
+    subject,
+    "64 KiB at the end of 1 GiB",
+    "at most 1.5",
+    0,
+    () => get(subject.contentUrl(ids.large), ...end),
+    () => get(subject.plainUrl(keys.large), ...end),
+  )
+  const first = (id: string) => seconds("time_starttransfer", subject.contentUrl(id), ...subject.auth)
+  await compare(
+    subject,
+    "first byte, 1 GiB against 100 kB",
+    "about 1",
+    0,
+    () => first(ids.large),
+    () => first(ids.small),
+  )
+} finally {
+  await subject.stop()
+  rmSync(dir, { recursive: true })
+}
