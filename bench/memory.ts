@@ -58,8 +58,8 @@ const download = (path: string, count: number, more: string[]): Pick<Load, "seal
     return () => times(count, () => curl(...discard, ...more, "--retry", "20", subject.contentUrl(id), ...subject.auth))
   },
   plain: async (subject) => {
-    const key = await subject.objectKey(await subject.upload(path))
-    return () => times(count, () => curl(...discard, ...more, subject.plainUrl(key)))
+    const id = await subject.upload(path)
+    return () => times(count, () => curl(...discard, ...more, subject.plainUrl(id), ...subject.auth))
   },
 })
 

@@ -81,9 +81,8 @@ export async function startSubject(stateDir: string, vars: Record<string, string
       return (JSON.parse(await curl(`${origin}/api/ops/upload`, ...auth, "-F", `file=@${path}`)) as { file: { id: string } }).file
         .id
     },
-    objectKey: (fileId: string): Promise<string> => curl(`${origin}/bench/object/${fileId}`),
     contentUrl: (fileId: string): string => `${origin}/api/ops/files/${fileId}/content`,
-    plainUrl: (objectKey: string): string => `${origin}/bench/plain/${objectKey}`,
+    plainUrl: (fileId: string): string => `${origin}/bench/plain/${fileId}`,
     /** Resident bytes of all workerd processes. */
     residentBytes: (): number => workerds.reduce((sum, pid) => sum + field(pid, "VmRSS") * 1024, 0),
     /** CPU seconds that they have used. */

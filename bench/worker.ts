@@ -1,16 +1,29 @@
 // The Worker of the benches: the whole service, and beside it the same R2 with nothing done to the bytes, so
 // that both run in one isolate. Never deployed.
-//   GET  /bench/object/ID          object key of a file's bytes
-//   GET  /bench/plain/KEY          R2 → body, piped natively; Range as R2 has it
+//   GET  /bench/plain/ID           the object of a file: R2 → body, piped natively; Range as R2 has it
 //   POST /bench/plain              body → one R2 multipart object in parts of 5 MiB
 import { createApp } from "../src/app.ts"
+import { createDeps } from "../src/deps.ts"
+import { findOwnFile } from "../src/domain/files.ts"
+import { authenticate } from "../src/domain/sessions.ts"
 
 const app = createApp()
 const PART_BYTES = 5 * 1024 * 1024
 
-async function plainGet(request: Request, env: Env, key: string): Promise<Response> {
+/** Authorised and looked up as the sealed download is, so that only sealing makes the difference. */
+async function plainGet(request: Request, env: Env, context: ExecutionContext, fileId: string): Promise<Response> {
+  const deps = await createDeps(env, {
+    now: Date.now,
+    requestId: fileId,
+    afterwards: (work) => {
+      context.waitUntil(work)
+    },
+    log: () => undefined,
+  })
+  const caller = await authenticate(deps, request.headers.get("authorization")?.slice("Bearer ".length) ?? "")
+  const { blob } = await findOwnFile(deps, caller.userId, fileId)
   const range = request.headers.has("range") ? { range: request.headers } : {}
-  const object = await env.BLOBS.get(key, range)
+  const object = await env.BLOBS.get(blob.objectKey, range)
   return object === null
     ? new Response(null, { status: 404 })
     : new Response(object.body, { status: request.headers.has("range") ? 206 : 200 })
@@ -34,14 +47,8 @@ async function plainPut(request: Request, env: Env): Promise<Response> {
 
 export default {
   async fetch(request, env, context) {
-    const [, bench, what, name = ""] = new URL(request.url).pathname.split("/")
+    const [, bench, , name = ""] = new URL(request.url).pathname.split("/")
     if (bench !== "bench") return app.fetch(request, env, context)
-    if (what === "object") {
-      const row = await env.DB.prepare("select object_key from blobs where file_id = ?")
-        .bind(name)
-        .first<{ object_key: string }>()
-      return new Response(row?.object_key ?? "")
-    }
-    return request.method === "POST" ? plainPut(request, env) : plainGet(request, env, name)
+    return request.method === "POST" ? plainPut(request, env) : plainGet(request, env, context, name)
   },
 } satisfies ExportedHandler<Env>

@@ -76,10 +76,34 @@ async function skip(chunks: AsyncIterable<Uint8Array>, limitBytes: number): Prom
   }
 }
 
+/** Chunks come in the size of network reads, some kilobytes; fewer and larger ones cost far less to pass on. */
+const READ_BYTES = 256 * 1024
+
+/** The chunks of a stream, of READ_BYTES where it is a byte stream; null at its end. */
+function createSource(body: ReadableStream<Uint8Array>) {
+  let byob: ReadableStreamBYOBReader | null = null
+  try {
+    byob = body.getReader({ mode: "byob" })
+  } catch {
+    // Not a byte stream: chunks come as they are.
+  }
+  const plain = byob === null ? body.getReader() : null
+
+  return {
+    async next(): Promise<Uint8Array<ArrayBuffer> | null> {
+      if (byob === null) return ((await plain?.read())?.value as Uint8Array<ArrayBuffer> | undefined) ?? null
+      // A fresh buffer each time: what was handed on may still be in use.
+      const { value } = await byob.readAtLeast(READ_BYTES, new Uint8Array(READ_BYTES))
+      return value === undefined || value.length === 0 ? null : value
+    },
+    cancel: async (): Promise<void> => (byob ?? plain)?.cancel(),
+  }
+}
+
 type Input = ReturnType<typeof createInput>
 
 function createInput(body: ReadableStream<Uint8Array>, delimiter: Uint8Array) {
-  const reader = body.getReader()
+  const source = createSource(body)
   let pending: Uint8Array<ArrayBuffer> = new Uint8Array(0)
 
   function unread(bytes: Uint8Array): void {
@@ -90,9 +114,9 @@ function createInput(body: ReadableStream<Uint8Array>, delimiter: Uint8Array) {
   }
 
   async function more(): Promise<void> {
-    const { value, done } = await reader.read()
-    if (done) throw malformed("it ends before its last boundary")
-    if (pending.length === 0) pending = value as Uint8Array<ArrayBuffer>
+    const value = await source.next()
+    if (value === null) throw malformed("it ends before its last boundary")
+    if (pending.length === 0) pending = value
     else {
       const joined = new Uint8Array(pending.length + value.length)
       joined.set(pending)
@@ -144,7 +168,7 @@ function createInput(body: ReadableStream<Uint8Array>, delimiter: Uint8Array) {
   /** Reads and drops the rest, so that whoever counts or hashes the body has seen all of it. */
   async function skipToEnd(limitBytes: number): Promise<void> {
     let total = pending.length
-    for (let next = await reader.read(); !next.done && total <= limitBytes; next = await reader.read()) total += next.value.length
+    for (let next = await source.next(); next !== null && total <= limitBytes; next = await source.next()) total += next.length
     if (total > limitBytes) throw malformed("more follows after its last boundary")
   }
 
@@ -152,11 +176,11 @@ function createInput(body: ReadableStream<Uint8Array>, delimiter: Uint8Array) {
   async function close(drainBytes: number): Promise<void> {
     try {
       for (let total = 0; total < drainBytes;) {
-        const { value, done } = await reader.read()
-        if (done) return
-        total += value.length
+        const chunk = await source.next()
+        if (chunk === null) return
+        total += chunk.length
       }
-      await reader.cancel()
+      await source.cancel()
     } catch {
       // The client has gone; there is nobody left to answer.
     }
