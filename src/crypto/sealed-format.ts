@@ -16,13 +16,13 @@ export const SEGMENT_BYTES = 256 * 1024
 export const PART_BYTES = 5 * 1024 * 1024
 
 /** Segments in a Tink stream of that much plaintext. The last one is never empty, unless it is the only one. */
-export function segmentCount(plaintextBytes: number, segmentBytes = SEGMENT_BYTES): number {
-  return Math.max(1, Math.ceil((plaintextBytes + HEADER_BYTES) / (segmentBytes - TAG_BYTES)))
+export function segmentCount(plaintextBytes: number, segmentBytes = SEGMENT_BYTES, headerBytes = HEADER_BYTES): number {
+  return Math.max(1, Math.ceil((plaintextBytes + headerBytes) / (segmentBytes - TAG_BYTES)))
 }
 
 /** Ciphertext bytes of a Tink stream, header included. */
-export function streamBytes(plaintextBytes: number, segmentBytes = SEGMENT_BYTES): number {
-  return HEADER_BYTES + plaintextBytes + TAG_BYTES * segmentCount(plaintextBytes, segmentBytes)
+export function streamBytes(plaintextBytes: number, segmentBytes = SEGMENT_BYTES, headerBytes = HEADER_BYTES): number {
+  return headerBytes + plaintextBytes + TAG_BYTES * segmentCount(plaintextBytes, segmentBytes, headerBytes)
 }
 
 /** Where a segment lies in its Tink stream. */
@@ -37,17 +37,17 @@ export type Segment = {
 }
 
 /** The segments of a Tink stream in order. Ends are exclusive. */
-export function segmentsOf(plaintextBytes: number, segmentBytes = SEGMENT_BYTES): Segment[] {
-  const count = segmentCount(plaintextBytes, segmentBytes)
+export function segmentsOf(plaintextBytes: number, segmentBytes = SEGMENT_BYTES, headerBytes = HEADER_BYTES): Segment[] {
+  const count = segmentCount(plaintextBytes, segmentBytes, headerBytes)
   const plainPerSegment = segmentBytes - TAG_BYTES
-  const total = streamBytes(plaintextBytes, segmentBytes)
+  const total = streamBytes(plaintextBytes, segmentBytes, headerBytes)
   return Array.from({ length: count }, (_, index) => ({
     index,
     isLast: index === count - 1,
-    cipherStart: index === 0 ? HEADER_BYTES : index * segmentBytes,
+    cipherStart: index === 0 ? headerBytes : index * segmentBytes,
     cipherEnd: Math.min((index + 1) * segmentBytes, total),
-    plainStart: index === 0 ? 0 : index * plainPerSegment - HEADER_BYTES,
-    plainEnd: Math.min((index + 1) * plainPerSegment - HEADER_BYTES, plaintextBytes),
+    plainStart: index === 0 ? 0 : index * plainPerSegment - headerBytes,
+    plainEnd: Math.min((index + 1) * plainPerSegment - headerBytes, plaintextBytes),
   }))
 }
 

@@ -25,13 +25,23 @@ export class SealBrokenError extends Error {
 /** The AES key of one stream and what its nonces start with. */
 export type StreamKey = { key: CryptoKey; noncePrefix: Bytes }
 
+/** Tink's parameters that are choices. Ours are fixed; others exist for the vectors that Tink publishes. */
+export type StreamSuite = { hash: "SHA-1" | "SHA-256" | "SHA-512"; derivedKeyBytes: 16 | 32 }
+
+const SUITE: StreamSuite = { hash: "SHA-256", derivedKeyBytes: SALT_BYTES }
+
+/** Length byte, a salt as long as the derived key, nonce prefix. */
+const headerBytesOf = (suite: StreamSuite): number => 1 + suite.derivedKeyBytes + NONCE_PREFIX_BYTES
+
 function deriveStreamKey(
   fileKey: CryptoKey,
   salt: Bytes,
   associatedData: Bytes,
   usage: "encrypt" | "decrypt",
+  suite: StreamSuite,
 ): Promise<CryptoKey> {
-  return crypto.subtle.deriveKey(hkdf(associatedData, salt), fileKey, { name: "AES-GCM", length: 256 }, false, [usage])
+  const algorithm = { name: "AES-GCM", length: suite.derivedKeyBytes * 8 }
+  return crypto.subtle.deriveKey({ ...hkdf(associatedData, salt), hash: suite.hash }, fileKey, algorithm, false, [usage])
 }
 
 function segmentNonce(noncePrefix: Bytes, segment: Pick<Segment, "index" | "isLast">): Bytes {
@@ -64,7 +74,7 @@ export async function sealStream(
   segmentBytes = SEGMENT_BYTES,
   header: FixedHeader = { salt: randomBytes(SALT_BYTES), noncePrefix: randomBytes(NONCE_PREFIX_BYTES) },
 ): Promise<Bytes> {
-  const key = await deriveStreamKey(fileKey, header.salt, associatedData, "encrypt")
+  const key = await deriveStreamKey(fileKey, header.salt, associatedData, "encrypt", SUITE)
   out[0] = HEADER_BYTES
   out.set(header.salt, 1)
   out.set(header.noncePrefix, 1 + SALT_BYTES)
@@ -85,10 +95,17 @@ export async function sealStream(
  * Reads a stream's header and derives its key.
  * @throws SealBrokenError when the header is not one of ours
  */
-export async function openStreamHeader(fileKey: CryptoKey, associatedData: Bytes, header: Bytes): Promise<StreamKey> {
-  if (header.length !== HEADER_BYTES || header[0] !== HEADER_BYTES) throw new SealBrokenError()
-  const key = await deriveStreamKey(fileKey, header.slice(1, 1 + SALT_BYTES), associatedData, "decrypt")
-  return { key, noncePrefix: header.slice(1 + SALT_BYTES) }
+export async function openStreamHeader(
+  fileKey: CryptoKey,
+  associatedData: Bytes,
+  header: Bytes,
+  suite: StreamSuite = SUITE,
+): Promise<StreamKey> {
+  const headerBytes = headerBytesOf(suite)
+  if (header.length !== headerBytes || header[0] !== headerBytes) throw new SealBrokenError()
+  const saltEnd = 1 + suite.derivedKeyBytes
+  const key = await deriveStreamKey(fileKey, header.slice(1, saltEnd), associatedData, "decrypt", suite)
+  return { key, noncePrefix: header.slice(saltEnd) }
 }
 
 /**
@@ -116,16 +133,16 @@ export async function openStream(
   sealed: Bytes,
   plaintextBytes: number,
   segmentBytes = SEGMENT_BYTES,
+  suite: StreamSuite = SUITE,
 ): Promise<Bytes> {
-  if (sealed.length !== streamBytes(plaintextBytes, segmentBytes)) throw new SealBrokenError()
-  const stream = await openStreamHeader(fileKey, associatedData, sealed.subarray(0, HEADER_BYTES))
+  const headerBytes = headerBytesOf(suite)
+  if (sealed.length !== streamBytes(plaintextBytes, segmentBytes, headerBytes)) throw new SealBrokenError()
+  const stream = await openStreamHeader(fileKey, associatedData, sealed.subarray(0, headerBytes), suite)
   const plaintext = new Uint8Array(plaintextBytes)
   await Promise.all(
-    segmentsOf(plaintextBytes, segmentBytes).map(async (segment) => {
-      plaintext.set(
-        await openSegment(stream, segment, sealed.subarray(segment.cipherStart, segment.cipherEnd)),
-        segment.plainStart,
-      )
+    segmentsOf(plaintextBytes, segmentBytes, headerBytes).map(async (segment) => {
+      const ciphertext = sealed.subarray(segment.cipherStart, segment.cipherEnd)
+      plaintext.set(await openSegment(stream, segment, ciphertext), segment.plainStart)
     }),
   )
   return plaintext

@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, it } from "vitest"
 import { type Bytes, concatBytes, fromHex, toHex, utf8 } from "../../src/crypto/bytes.ts"
 import { importHkdfKey } from "../../src/crypto/keyring.ts"
-import { SealBrokenError, openStream, sealStream } from "../../src/crypto/sealed-stream.ts"
+import { SealBrokenError, type StreamSuite, openStream, sealStream } from "../../src/crypto/sealed-stream.ts"
+import published from "../vectors/tink-published.json"
 import { streamBytes } from "../../src/crypto/sealed-format.ts"
 import javaVectors from "../vectors/tink-aes256-gcm-hkdf-sha256-4KiB.txt?raw"
 
@@ -34,6 +35,18 @@ describe("streams made by Java Tink", () => {
   it("are all here", () => {
     expect(javaCases.length).toBeGreaterThanOrEqual(8)
     expect(javaCases.every(({ ciphertext, length, segment }) => ciphertext.length === streamBytes(length, segment))).toBe(true)
+  })
+})
+
+describe("the vectors that Tink publishes", () => {
+  it.each(published.vectors)("$name", async ({ key, associatedData, segmentBytes, plaintext, ciphertext, ...suite }) => {
+    const fileKey = await importHkdfKey(hex(key))
+    const open = (bytes: Bytes) =>
+      openStream(fileKey, hex(associatedData), bytes, plaintext.length / 2, segmentBytes, suite as StreamSuite)
+    expect(toHex(await open(hex(ciphertext)))).toBe(plaintext)
+    const changed = hex(ciphertext)
+    changed[changed.length - 1] = (changed.at(-1) ?? 0) ^ 1
+    await expect(open(changed)).rejects.toThrow(SealBrokenError)
   })
 })
 
