@@ -2,9 +2,12 @@
 // otherwise a broken transfer whose bytes are a true beginning.
 import { env } from "cloudflare:workers"
 import { describe, expect, it } from "vitest"
-import { SEALED_PART_BYTES, SEGMENT_BYTES } from "../../src/crypto/sealed-format.ts"
+import { toHex } from "../../src/crypto/bytes.ts"
+import { createFileKey } from "../../src/crypto/file-key.ts"
+import { SEALED_PART_BYTES, SEGMENT_BYTES, partAssociatedData, streamBytes } from "../../src/crypto/sealed-format.ts"
+import { sealStream } from "../../src/crypto/sealed-stream.ts"
 import { auditEvents, blobs } from "../../src/db/schema.ts"
-import { newKeyRingEntry } from "../../src/crypto/keyring.ts"
+import { importHkdfKey, mapKeyRing, newKeyRingEntry, parseKeyRing } from "../../src/crypto/keyring.ts"
 import { docxOfSize } from "../support/documents.ts"
 import { createTestClient } from "../support/client.ts"
 
@@ -102,6 +105,38 @@ describe("damage that shows before the first byte", () => {
     await set(one.id, "wrapped_key = ?, commitment = ?", [two.row.wrappedKey, two.row.commitment])
     await set(two.id, "wrapped_key = ?, commitment = ?", [one.row.wrappedKey, one.row.commitment])
     for (const { id } of [one, two]) expect(await (await read(id)).json()).toMatchObject({ code: "integrity_failure" })
+  })
+})
+
+describe("an old version put back", () => {
+  it("object, wrapped key and commitment together, in place of the current ones, does not open", async () => {
+    const { api, upload, read } = await scene(docxOfSize(3000))
+    const { id, row, sealed } = await upload()
+    // What replacing a file will do: the same id, the next version, a key of its own.
+    const ring = parseKeyRing(api.env.MASTER_KEYS)
+    if (typeof ring === "string") throw new Error(ring)
+    const next = { fileId: id, fileVersion: 2 }
+    const { fileKey, wrapped } = await createFileKey(await mapKeyRing(ring, importHkdfKey), next)
+    const content = docxOfSize(3000)
+    const associatedData = partAssociatedData({ ...next, partIndex: 0, isLastPart: true })
+    await env.BLOBS.put(
+      row.objectKey,
+      await sealStream(fileKey, associatedData, content, new Uint8Array(streamBytes(content.length))),
+    )
+    const set = (wrappedKey: string, commitment: string) =>
+      api.db.$client
+        .prepare("update blobs set version = 2, wrapped_key = ?, commitment = ? where file_id = ?")
+        .bind(wrappedKey, commitment, id)
+        .run()
+    await set(toHex(wrapped.wrappedKey), toHex(wrapped.commitment))
+    await api.db.$client.prepare("update files set version = 2 where id = ?").bind(id).run()
+    const current = await read(id)
+    expect([current.status, new Uint8Array(await current.arrayBuffer())]).toEqual([200, content])
+
+    await env.BLOBS.put(row.objectKey, sealed)
+    expect(await (await read(id)).json()).toMatchObject({ code: "integrity_failure" })
+    await set(row.wrappedKey, row.commitment)
+    expect(await (await read(id)).json()).toMatchObject({ code: "integrity_failure" })
   })
 })
 
