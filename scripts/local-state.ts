@@ -1,7 +1,7 @@
 // What local development keeps in its state folder beside D1 and R2: the secrets that seal them, and the
 // first ops account. Readable by the owner only.
 import { randomInt } from "node:crypto"
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { SECRET_NAMES, type SecretName } from "../src/config.ts"
 import { newKeyRingEntry } from "../src/crypto/keyring.ts"
@@ -35,7 +35,7 @@ export function parseEnvFile(text: string): Record<string, string> {
 
 /** The local secrets, made on first use and kept: with new ones, old files could not be read. */
 export function localSecrets(stateDir: string): Record<string, string> {
-  mkdirSync(resolve(stateDir), { recursive: true })
+  mkdirSync(resolve(stateDir), { recursive: true, mode: 0o700 })
   const path = secretsPath(stateDir)
   if (!existsSync(path)) {
     const lines = Object.entries(newSecrets()).map(([name, value]) => `${name}=${value}`)
@@ -66,4 +66,30 @@ export function firstOpsAccount(stateDir: string): OpsAccount {
 
 export function noteOpsAccountMade(stateDir: string, account: OpsAccount): void {
   writePrivately(accountPath(stateDir), JSON.stringify({ ...account, isMade: true }))
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Keeps a second service away from the same state until this process ends: two would disturb each other.
+ * @throws Error when one is running
+ */
+export function lockState(stateDir: string): void {
+  const path = join(stateDir, "sealpost.pid")
+  const holder = existsSync(path) ? Number(readFileSync(path, "utf8")) : 0
+  if (holder > 0 && holder !== process.pid && isRunning(holder)) {
+    throw new Error(
+      `Sealpost is running on this state already (process ${String(holder)}). Stop it, or give another folder: --persist-to DIR`,
+    )
+  }
+  writeFileSync(path, String(process.pid))
+  process.on("exit", () => {
+    rmSync(path, { force: true })
+  })
 }

@@ -4,7 +4,14 @@
 import { resolve } from "node:path"
 import { faultLines, parseConfig } from "../src/config.ts"
 import { choosePort, startDevServer, stopDevServer, untilReady } from "./dev-server.ts"
-import { DEFAULT_STATE_DIR, LOCAL_MAIL_FROM, firstOpsAccount, localSecrets, noteOpsAccountMade } from "./local-state.ts"
+import {
+  DEFAULT_STATE_DIR,
+  LOCAL_MAIL_FROM,
+  firstOpsAccount,
+  localSecrets,
+  lockState,
+  noteOpsAccountMade,
+} from "./local-state.ts"
 import { createOpsAccount, requireEmail } from "./ops-account.ts"
 import { applyMigrations } from "./wrangler.ts"
 
@@ -61,8 +68,9 @@ function banner(origin: string, stateDir: string, account: { email: string; pass
 async function main(): Promise<void> {
   const args = parseArguments(process.argv.slice(2))
   const port = await choosePort(args.port)
-  const origin = `http://localhost:${String(port)}`
+  const { origin } = new URL(`http://localhost:${String(port)}`)
   const secrets = localSecrets(args.stateDir)
+  lockState(args.stateDir)
   const vars = { PUBLIC_ORIGIN: origin, MAIL_TRANSPORT: "console", MAIL_FROM: LOCAL_MAIL_FROM, ...args.vars }
   const parsed = parseConfig({ ...secrets, ...vars })
   if ("faults" in parsed)
@@ -101,6 +109,7 @@ async function main(): Promise<void> {
   } catch (error) {
     console.error(error instanceof Error ? error.message : error)
     await stopAll(1)
+    return
   }
   console.log(banner(origin, args.stateDir, account, parsed.config.mail.transport))
   // Locally nobody else triggers cron.

@@ -87,7 +87,9 @@ const secretRemedy = (name: SecretName): string => `make a good one with: npm ru
 function readSettings(env: Record<string, unknown>, faults: ConfigFault[]): Settings {
   const values: Record<string, unknown> = {}
   for (const [variable, { schema, remedy }] of Object.entries(settings)) {
-    const raw = env[variable] === "" ? undefined : env[variable]
+    const value = env[variable]
+    // Numbers without quotes in wrangler.toml arrive as numbers.
+    const raw = value === "" ? undefined : typeof value === "number" ? String(value) : value
     const parsed = schema.safeParse(raw)
     if (parsed.success) values[variable] = parsed.data
     else faults.push({ variable, fault: raw === undefined ? "is missing" : "is not usable", remedy })

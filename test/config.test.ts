@@ -31,6 +31,11 @@ describe("parseConfig", () => {
     expect(parseConfig(local)).toMatchObject({ config: { mail: { transport: "console" } } })
   })
 
+  it("takes numbers as wrangler.toml may hold them", () => {
+    expect(parseConfig({ ...deployed, LINK_LIFETIME_SECONDS: 7200 })).toMatchObject({ config: { linkLifetimeSeconds: 7200 } })
+    expect(faultsOf({ ...deployed, LINK_LIFETIME_SECONDS: 0.5 })).toEqual(["LINK_LIFETIME_SECONDS"])
+  })
+
   it("names everything that is missing at once", () => {
     expect(faultsOf({})).toEqual(["PUBLIC_ORIGIN", "MAIL_TRANSPORT", "MAIL_FROM", ...SECRET_NAMES])
   })

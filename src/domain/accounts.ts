@@ -140,7 +140,11 @@ export async function resendVerification(deps: Deps, address: EmailAddress): Pro
 }
 
 const wrongCode = (reason: string): AppError =>
-  new AppError("wrong_code", { detail: "This code does not belong to this handle. Check both, or ask for a new mail.", reason })
+  new AppError("wrong_code", {
+    detail:
+      "Address and code do not belong together: the handle is the last part of the sign-up's verifyUrl, the code is in its mail. Check both, or ask for a new mail.",
+    reason,
+  })
 
 /**
  * Proves an address with the handle from the sign-up's answer and the code from the mail.
@@ -156,7 +160,9 @@ export async function verifyEmail(deps: Deps, handle: string, code: string): Pro
   const isRight = mac !== null && toHex(mac) === known.codeMac
   if (known.usedAtMs !== null && isRight) return
   if (known.expiresAtMs <= deps.now()) {
-    throw new AppError("verification_expired", { detail: "This code is too old. Ask for a new mail." })
+    throw new AppError("verification_expired", {
+      detail: "This code is too old, or the address is confirmed already: try to log in, or ask for a new mail.",
+    })
   }
   // The try is counted before its outcome is used, so that parallel guesses cannot exceed the limit.
   const attempt = await takeAttempt(deps.db, known.id, MAX_ATTEMPTS)

@@ -33,7 +33,7 @@ export function alreadyRegisteredMessage(facts: { publicOrigin: string }): Messa
       "Hello,",
       "",
       "somebody, probably you, tried to sign up for Sealpost with this address.",
-      `It has an account already: log in at ${facts.publicOrigin} with the password you chose.`,
+      `It has an account at ${facts.publicOrigin} already: log in with the password you chose.`,
       "",
       "If it was not you, nothing has changed and there is nothing to do.",
     ].join("\n"),

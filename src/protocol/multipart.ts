@@ -91,10 +91,15 @@ function createSource(body: ReadableStream<Uint8Array>) {
 
   return {
     async next(): Promise<Uint8Array<ArrayBuffer> | null> {
-      if (byob === null) return ((await plain?.read())?.value as Uint8Array<ArrayBuffer> | undefined) ?? null
-      // A fresh buffer each time: what was handed on may still be in use.
-      const { value } = await byob.readAtLeast(READ_BYTES, new Uint8Array(READ_BYTES))
-      return value === undefined || value.length === 0 ? null : value
+      try {
+        if (byob === null) return ((await plain?.read())?.value as Uint8Array<ArrayBuffer> | undefined) ?? null
+        // A fresh buffer each time: what was handed on may still be in use.
+        const { value } = await byob.readAtLeast(READ_BYTES, new Uint8Array(READ_BYTES))
+        return value === undefined || value.length === 0 ? null : value
+      } catch {
+        // Not our fault, and nobody is left to hear of it.
+        throw malformed("the connection broke off")
+      }
     },
     cancel: async (): Promise<void> => (byob ?? plain)?.cancel(),
   }

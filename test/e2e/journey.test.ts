@@ -69,18 +69,19 @@ describe("the README's journey", () => {
     const account = printedAccount(service.output())
     const codeFile = join(dir, "code")
     // A person reads the code in the mail; here the script waits for the stand-in to receive it.
-    const waitForCode = `for i in $(seq 100); do [ -s "${codeFile}" ] && break; sleep 0.1; done; CODE=$(cat "${codeFile}")\n`
-    const env = { BASE: service.origin, OPS_EMAIL: account.email, OPS_PASSWORD: account.password }
+    const waitForCode = `for i in $(seq 100); do [ -s "${codeFile}" ] && break; sleep 0.1; done; CODE=$(cat "${codeFile}")`
+    // What a newcomer pastes.
+    const pasted = script
+      .replace("BASE='http://localhost:8787'", `BASE='${service.origin}'`)
+      .replace("OPS_PASSWORD='paste the password here'", `OPS_PASSWORD='${account.password}'`)
+      .replace("CODE='paste the code here'", waitForCode)
+    expect(pasted).not.toContain("paste")
     const watcher = setInterval(() => {
       const text = JSON.stringify(mail.requests.at(-1)?.body ?? "")
       const code = /#([0-9A-Z]{4}-[0-9A-Z]{4})\\n/.exec(text)?.[1]
       if (code !== undefined) writeFileSync(codeFile, code)
     }, 50)
-    const { code, stdout, stderr } = await run(
-      "bash",
-      ["-eu", "-c", script.replace('CODE="${CODE:-', `${waitForCode}CODE="\${CODE:-`)],
-      { cwd: dir, env },
-    )
+    const { code, stdout, stderr } = await run("bash", ["-eu", "-c", pasted], { cwd: dir })
     clearInterval(watcher)
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
 
@@ -297,6 +298,19 @@ describe("npm start", () => {
     await expect(startService(["--persist-to", join(dir, "refused"), ...args], free)).rejects.toThrow(
       /npm run secrets|npx wrangler secret|set it to/,
     )
+  })
+
+  it("that cannot start does not say that it is ready", async () => {
+    const free = await freePort()
+    const error: unknown = await startService(["--persist-to", join(dir, "refused"), "--no-such-flag"], free).catch(
+      (reason: unknown) => reason,
+    )
+    expect(String(error)).toContain("ended with 1")
+    expect(String(error)).not.toContain("is ready")
+  })
+
+  it("refuses a state on which another one runs", async () => {
+    await expect(startService(["--persist-to", stateDir], await freePort())).rejects.toThrow("running on this state already")
   })
 
   it("says so when its port is taken", async () => {

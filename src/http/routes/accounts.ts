@@ -8,7 +8,10 @@ import { jsonBody, limitJson, requireJson } from "../validate.ts"
 
 const signUpBody = z.strictObject({ email: emailField, password: newPasswordField })
 const resendBody = z.strictObject({ email: emailField })
-const verifyBody = z.strictObject({ handle: z.string().min(1).max(200), code: z.string().min(1).max(32) })
+const verifyBody = z.strictObject({
+  handle: z.string("The handle is needed: the last part of verifyUrl.").max(200, "A handle has 60 characters."),
+  code: z.string("The code from the mail is needed.").max(32, "A code has 8 characters."),
+})
 
 export const accountRoutes = new Hono<AppEnv>()
   .post("/signup", requireJson, limitJson, jsonBody(signUpBody), async (c) => {

@@ -8,8 +8,11 @@ import type { AppEnv, GuardedEnv } from "../types.ts"
 import { jsonBody, limitJson, requireJson } from "../validate.ts"
 
 // A login says as little as it can: what cannot be an address is just one that nobody has.
-const loginBody = z.strictObject({ email: z.string().max(1000), password: z.string().max(4000) })
-const refreshBody = z.strictObject({ refreshToken: z.string().max(200) })
+const loginBody = z.strictObject({
+  email: z.string("An e-mail address is needed.").max(1000, "This is too long."),
+  password: z.string("A password is needed.").max(4000, "This is too long."),
+})
+const refreshBody = z.strictObject({ refreshToken: z.string("A refresh token is needed.").max(200, "This is too long.") })
 
 /** POST /login for one role. */
 export const loginRoutes = (role: Role) =>
