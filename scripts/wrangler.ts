@@ -19,6 +19,8 @@ export function wranglerEnv(): NodeJS.ProcessEnv {
     // Locally nothing needs the network, also not for a sample of request.cf.
     CLOUDFLARE_CF_FETCH_ENABLED: "false",
     npm_config_update_notifier: "false",
+    // Wrangler would keep traces of local requests in the state, with whole URLs, links among them.
+    X_LOCAL_OBSERVABILITY: "false",
   }
   // Wrangler would let them win over the ones we hand it.
   for (const name of SECRET_NAMES) Reflect.deleteProperty(env, name)
