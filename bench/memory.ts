@@ -1,4 +1,4 @@
-// npm run bench:memory
+// npm run bench:memory [-- TEXT …]   only the loads whose names contain one of the texts
 // Growth of workerd's resident memory over idle under transfers, sealed and plain in the same Worker, each in a
 // fresh process. Local R2 is simulated inside workerd and takes memory itself, so only the difference counts.
 import { mkdtempSync, rmSync } from "node:fs"
@@ -96,7 +96,9 @@ async function measure(start: Load["sealed"], runs: number): Promise<number> {
 }
 
 console.log("Growth of workerd over idle (medians of fresh processes where more than one):")
+const wanted = process.argv.slice(2)
 for (const { name, runs, sealed, plain } of loads) {
+  if (wanted.length > 0 && !wanted.some((text) => name.includes(text))) continue
   const [a, b] = [await measure(sealed, runs), await measure(plain, runs)]
   const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(0)} MB`
   console.log(

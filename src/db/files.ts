@@ -1,6 +1,6 @@
 import { and, asc, count, desc, eq, isNull, ne, sql } from "drizzle-orm"
 import type { Db } from "./client.ts"
-import { blobs, files } from "./schema.ts"
+import { blobs, files, uploads } from "./schema.ts"
 
 export type FileRow = typeof files.$inferSelect
 export type BlobRow = typeof blobs.$inferSelect
@@ -42,7 +42,24 @@ export function listFiles(db: Db, query: { ownerId?: string; after?: FilePositio
 export const selectSealedFile = (db: Db, id: string) =>
   db.select({ file: files, blob: blobs }).from(files).innerJoin(blobs, currentBlob).where(eq(files.id, id))
 
-export const insertFile = (db: Db, file: FileRow) => db.insert(files).values(file)
+/**
+ * Adds a file, but only while its upload's row is there. In a batch the blob that follows then lacks its file and
+ * fails the whole batch: what the sweeper has taken can no longer be published.
+ */
+export const insertUploadedFile = (db: Db, file: FileRow, objectKey: string) =>
+  db.insert(files).select(
+    db
+      .select({
+        id: sql<string>`${file.id}`.as("id"),
+        ownerId: sql<string>`${file.ownerId}`.as("owner_id"),
+        version: sql<number>`${file.version}`.as("version"),
+        name: sql<string>`${file.name}`.as("name"),
+        type: sql<FileRow["type"]>`${file.type}`.as("type"),
+        createdAtMs: sql<number>`${file.createdAtMs}`.as("created_at_ms"),
+      })
+      .from(uploads)
+      .where(eq(uploads.objectKey, objectKey)),
+  )
 
 export const insertBlob = (db: Db, blob: BlobRow) => db.insert(blobs).values(blob)
 

@@ -1,4 +1,4 @@
-import { asc, eq, inArray, lt, sql } from "drizzle-orm"
+import { and, asc, eq, inArray, lt, notExists, sql } from "drizzle-orm"
 import type { Db } from "./client.ts"
 import { blobs, discardedObjects, uploads } from "./schema.ts"
 
@@ -11,6 +11,18 @@ export const deleteUpload = (db: Db, objectKey: string) => db.delete(uploads).wh
 
 export const listUploadsBefore = (db: Db, startedBeforeMs: number, limit: number) =>
   db.select().from(uploads).where(lt(uploads.startedAtMs, startedBeforeMs)).orderBy(asc(uploads.startedAtMs)).limit(limit).all()
+
+/** Notes the object of an upload that the same batch gives up, unless a file owns it. */
+export const discardObjectOfUpload = (db: Db, objectKey: string, atMs: number) =>
+  db
+    .insert(discardedObjects)
+    .select(
+      db
+        .select({ objectKey: uploads.objectKey, discardedAtMs: sql<number>`${atMs}`.as("discarded_at_ms") })
+        .from(uploads)
+        .where(and(eq(uploads.objectKey, objectKey), notExists(db.select().from(blobs).where(eq(blobs.objectKey, objectKey))))),
+    )
+    .onConflictDoNothing()
 
 /** Notes every object of a file that the same batch is about to delete. */
 export const discardObjectsOfFile = (db: Db, fileId: string, atMs: number) =>

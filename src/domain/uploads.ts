@@ -13,8 +13,8 @@ import {
 } from "../crypto/sealed-format.ts"
 import { sealStream } from "../crypto/sealed-stream.ts"
 import { runBatch } from "../db/client.ts"
-import { type BlobRow, findBlobByObjectKey, insertBlob, insertFile } from "../db/files.ts"
-import { deleteUpload, insertUpload, listUploadsBefore, setMultipartId } from "../db/uploads.ts"
+import { type BlobRow, insertBlob, insertUploadedFile } from "../db/files.ts"
+import { deleteUpload, discardObjectOfUpload, insertUpload, listUploadsBefore, setMultipartId } from "../db/uploads.ts"
 import { AppError } from "../errors.ts"
 import { memorySource } from "../office/byte-source.ts"
 import { checkDocument, refuseByStart } from "../office/ooxml.ts"
@@ -238,7 +238,11 @@ async function publish(deps: UploadDeps, draft: Draft, blob: BlobRow): Promise<L
   const createdAtMs = deps.now()
   const { fileId: id, ownerId, name } = draft
   await runBatch(deps.db, [
-    insertFile(deps.db, { id, ownerId, version: FIRST_VERSION, name: name.name, type: name.type, createdAtMs }),
+    insertUploadedFile(
+      deps.db,
+      { id, ownerId, version: FIRST_VERSION, name: name.name, type: name.type, createdAtMs },
+      draft.objectKey,
+    ),
     insertBlob(deps.db, blob),
     deleteUpload(deps.db, draft.objectKey),
     auditEvent(deps, "file.uploaded", ownerId, id),
@@ -264,13 +268,22 @@ async function removeUpload(deps: Pick<Powers, "db" | "blobs">, objectKey: strin
   await deleteUpload(deps.db, objectKey)
 }
 
-/** Removes what uploads left behind that died on the way. Safe to run twice, at once, and beside live uploads. */
+/**
+ * Gives up what uploads left behind that died on the way; sweepDiscardedObjects deletes the objects. In one batch an
+ * object either is published (publish needs the upload's row) or is discarded, so no file can lose its bytes, however
+ * slow its upload was. Safe to run twice and at once; one upload that cannot be given up does not stop the others.
+ */
 export async function sweepUploads(deps: Pick<Powers, "db" | "blobs" | "now" | "log">, limit: number): Promise<number> {
   const abandoned = await listUploadsBefore(deps.db, deps.now() - ABANDONED_AFTER_MS, limit)
+  let given = 0
   for (const { objectKey, multipartId } of abandoned) {
-    const owner = await findBlobByObjectKey(deps.db, objectKey)
-    if (owner === undefined) await removeUpload(deps, objectKey, multipartId)
-    else await deleteUpload(deps.db, objectKey)
+    try {
+      if (multipartId !== null) await deps.blobs.abortMultipart(objectKey, multipartId)
+      await runBatch(deps.db, [discardObjectOfUpload(deps.db, objectKey, deps.now()), deleteUpload(deps.db, objectKey)])
+      given++
+    } catch (error) {
+      deps.log("upload_sweep_failed", { error: error instanceof Error ? error.name : "unknown" })
+    }
   }
-  return abandoned.length
+  return given
 }

@@ -17,8 +17,8 @@ export type DocumentFault =
 export type DocumentVerdict = { fault: null } | { fault: DocumentFault; found?: DocumentType; reason?: string }
 
 const CONTENT_TYPES_PART = "[Content_Types].xml"
-/** A thousand slides need some 100 KiB. */
-const MAX_CONTENT_TYPES_BYTES = 4 * 1024 * 1024
+/** Ten thousand slides need about this much. */
+const MAX_CONTENT_TYPES_BYTES = 1024 * 1024
 const MACRO = /macroEnabled|vbaProject/i
 /** Compound File Binary: legacy .doc/.xls/.ppt, and the wrapper of password-protected documents (MS-CFB 2.2). */
 const CFB_SIGNATURE = [0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1]
@@ -50,11 +50,16 @@ async function checkPackage(source: ByteSource, expected: DocumentType): Promise
   const [entry] = candidates
   if (entry === undefined) return { fault: "no_content_types" }
   if (candidates.length > 1) return { fault: "bad_content_types", reason: "two content-types parts" }
-  const declared = parseXml(await readZipEntry(source, entry, MAX_CONTENT_TYPES_BYTES))
-    .filter((element) => element.localName === "Override" || element.localName === "Default")
-    .map((element) => element.attributes.get("ContentType") ?? "")
-  if (declared.some((type) => MACRO.test(type))) return { fault: "macro_enabled" }
-  const found = new Set(declared.map((type) => mainPartTypes.get(type.toLowerCase())).filter((type) => type !== undefined))
+  const found = new Set<DocumentType>()
+  let hasMacros = false
+  for (const element of parseXml(await readZipEntry(source, entry, MAX_CONTENT_TYPES_BYTES))) {
+    if (element.localName !== "Override" && element.localName !== "Default") continue
+    const declared = element.attributes.get("ContentType") ?? ""
+    hasMacros ||= MACRO.test(declared)
+    const main = mainPartTypes.get(declared.toLowerCase())
+    if (main !== undefined) found.add(main)
+  }
+  if (hasMacros) return { fault: "macro_enabled" }
   const [type] = found
   if (type === undefined || found.size > 1) return { fault: "not_a_document" }
   return type === expected ? { fault: null } : { fault: "other_type", found: type }

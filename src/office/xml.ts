@@ -30,19 +30,21 @@ const ATTRIBUTE = new RegExp(String.raw`(${NAME})\s*=\s*(?:"([^"]*)"|'([^']*)')`
 const SKIPPED = [/<\?[^]*?\?>/y, /<!--[^]*?-->/y, /<!\[CDATA\[[^]*?\]\]>/y, /[^<]+/y]
 
 /**
- * All elements of a document in order.
+ * All elements of a document in order, one at a time: a hostile part of a million elements takes no memory.
+ * Only who takes all of them knows that the document is well-formed.
  * @throws XmlFault for anything that is not well-formed in this subset, and for any DOCTYPE
  */
-export function parseXml(bytes: Uint8Array): XmlElement[] {
+export function* parseXml(bytes: Uint8Array): Generator<XmlElement, void> {
   const text = decode(bytes)
-  const elements: XmlElement[] = []
+  let count = 0
   const open: string[] = []
   for (let at = 0; at < text.length;) {
     const start = matchAt(START_TAG, text, at)
     if (start !== null) {
       const [tag, name = "", attributes = "", selfClosing] = start
-      if (open.length === 0 && elements.length > 0) throw new XmlFault("two root elements")
-      elements.push({ localName: name.slice(name.indexOf(":") + 1), attributes: parseAttributes(attributes) })
+      if (open.length === 0 && count > 0) throw new XmlFault("two root elements")
+      count++
+      yield { localName: name.slice(name.indexOf(":") + 1), attributes: parseAttributes(attributes) }
       if (selfClosing !== "/") open.push(name)
       at += tag.length
       continue
@@ -57,8 +59,7 @@ export function parseXml(bytes: Uint8Array): XmlElement[] {
     if (skipped === undefined) throw new XmlFault("not well-formed")
     at += skipped[0].length
   }
-  if (elements.length === 0 || open.length > 0) throw new XmlFault("not well-formed")
-  return elements
+  if (count === 0 || open.length > 0) throw new XmlFault("not well-formed")
 }
 
 function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | null {

@@ -225,10 +225,11 @@ function parsePartHead(block: Uint8Array): { name: string; filename: string | un
   return { name, filename: extended === undefined ? parameters.get("filename") : decodeExtended(extended) }
 }
 
+// The alternatives inside quotes exclude each other, so that no input makes the match backtrack.
 /** `; key=token` and `; key="quoted"` in order; a repeated key is a contradiction, so it is refused. */
 function parseParameters(text: string): Map<string, string> {
   const parameters = new Map<string, string>()
-  const pattern = /\s*;\s*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(?:"((?:\\["\\]|[^"])*)"|([^\s;"]*))\s*/y
+  const pattern = /\s*;\s*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(?:"((?:[^"\\]|\\["\\]|\\(?!["\\]))*)"|([^\s;"]*))\s*/y
   while (pattern.lastIndex < text.length) {
     const match = pattern.exec(text)
     if (match?.[1] === undefined) throw malformed("a part header's parameters")

@@ -261,4 +261,61 @@ describe("uploads that die on the way", () => {
     expect(await api.db.select().from(uploads)).toEqual([])
     expect((await api.request(`/api/ops/files/${file.id}/content`, { token: tokens.accessToken })).status).toBe(200)
   })
+
+  it("are given up although one among them cannot be", async () => {
+    const { bucket, id, api } = await stubbornBucket("stubborn")
+    for (const objectKey of ["stubborn", "willing"]) {
+      const { uploadId } = await env.BLOBS.createMultipartUpload(objectKey)
+      await api.db.insert(uploads).values({ objectKey, ownerId: id, multipartId: uploadId, startedAtMs: 0 })
+    }
+    await createTestClient({ BLOBS: bucket }).runCron()
+    expect((await api.db.select().from(uploads)).map(({ objectKey }) => objectKey)).toEqual(["stubborn"])
+    await api.runCron()
+    expect(await api.db.select().from(uploads)).toEqual([])
+  })
+
+  it("cannot be published any more once they were given up", async () => {
+    const api = createTestClient()
+    const { tokens } = await api.newOps()
+    const before = await holdings(api)
+    // The sweeper comes while the object is being written, as if the upload had taken more than a day.
+    const bucket = new Proxy(env.BLOBS, {
+      get(target, property) {
+        const value: unknown = Reflect.get(target, property)
+        if (property === "put") {
+          return async (key: string, bytes: Uint8Array<ArrayBuffer>) => {
+            const stored = await target.put(key, bytes)
+            const later = createTestClient()
+            later.clock.nowMs = api.clock.nowMs + 25 * 60 * 60_000
+            await later.runCron()
+            return stored
+          }
+        }
+        return typeof value === "function" ? (value.bind(target) as unknown) : value
+      },
+    })
+    const slow = createTestClient({ BLOBS: bucket })
+    expect((await slow.upload(tokens.accessToken, docx, "a.docx")).status).toBe(500)
+    expect(await holdings(api)).toEqual(before)
+    expect((await api.upload(tokens.accessToken, docx, "a.docx")).status).toBe(201)
+  })
 })
+
+/** R2 that fails whenever one object's multipart upload is touched. */
+async function stubbornBucket(stubbornKey: string) {
+  const api = createTestClient()
+  const { id } = await api.newOps()
+  const bucket = new Proxy(env.BLOBS, {
+    get(target, property) {
+      const value: unknown = Reflect.get(target, property)
+      if (property === "resumeMultipartUpload") {
+        return (key: string, uploadId: string) => {
+          if (key === stubbornKey) throw new Error("R2 is out of sorts (10000)")
+          return target.resumeMultipartUpload(key, uploadId)
+        }
+      }
+      return typeof value === "function" ? (value.bind(target) as unknown) : value
+    },
+  })
+  return { bucket, id, api }
+}

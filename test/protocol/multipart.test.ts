@@ -135,6 +135,20 @@ describe("file names", () => {
   })
 })
 
+describe("hostile parameters", () => {
+  it.each([
+    ["backslashes without end", `form-data; name="${"\\".repeat(8000)}`],
+    ["escaped quotes without end", `form-data; name="${'\\"'.repeat(4000)}`],
+    ["spaces", `form-data;${" ".repeat(8000)}`],
+    ["semicolons", `form-data${"; ".repeat(4000)}`],
+  ])("%s are refused at once", async (_, disposition) => {
+    const started = performance.now()
+    expect(await codeOf(readText(`${part(disposition)}--BB--`))).toBe("malformed_request")
+    // Exponential or quadratic matching would take seconds to ages; the bound is only there to end the test.
+    expect(performance.now() - started).toBeLessThan(2000)
+  })
+})
+
 describe("multipartBoundary", () => {
   it.each([
     ["multipart/form-data; boundary=abc", "abc"],
