@@ -1,6 +1,7 @@
 // npm run keys:rotate [-- --persist-to DIR] [--json]
 // Wraps every file's key under the first key of MASTER_KEYS. Put a new key first, restart the service, then run
 // this; the old key can go when nothing is left under it. A deployment does the same from cron.
+import "./plain-errors.ts"
 import { parseArgs } from "node:util"
 import type { RotationStep } from "../src/domain/rotation.ts"
 import { DEFAULT_STATE_DIR } from "./local-state.ts"

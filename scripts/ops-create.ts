@@ -1,5 +1,6 @@
 // npm run ops:create -- --email E [--persist-to DIR | --remote [--secrets FILE]]
 // The password comes from OPS_PASSWORD or, where that is not set, from standard input (its first line).
+import "./plain-errors.ts"
 import { readFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { parseArgs } from "node:util"
@@ -48,6 +49,8 @@ async function main(): Promise<void> {
     return
   }
   if (values.email === undefined) throw new UsageError(USAGE)
+  if (values.secrets !== undefined && !values.remote)
+    throw new UsageError("--secrets goes with --remote; a local account needs none.")
   const address = requireEmail(values.email)
   const password = readPassword()
   const stateDir = resolve(values["persist-to"] ?? DEFAULT_STATE_DIR)
@@ -60,10 +63,4 @@ async function main(): Promise<void> {
   console.log(`Ops account made: ${address.original}`)
 }
 
-try {
-  await main()
-} catch (error) {
-  const isUsage = error instanceof UsageError || (error instanceof TypeError && "code" in error)
-  console.error(isUsage ? error.message : error)
-  process.exitCode = 1
-}
+await main()

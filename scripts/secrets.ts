@@ -1,6 +1,7 @@
 // npm run secrets [-- NAME … | --out FILE]
 // Makes good secrets: all of a deployment as JSON for `wrangler deploy --secrets-file`, or single ones as
 // NAME=value. Nothing is sent anywhere.
+import "./plain-errors.ts"
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { SECRET_NAMES } from "../src/config.ts"

@@ -1,6 +1,7 @@
 // npm run verify [-- --persist-to DIR] [--json]
 // Opens every stored file to its end and compares its digest; holds files, sealed objects and keys against each
 // other. Exit code 1 when anything is wrong. Changes nothing. A deployment does the same, bit by bit, from cron.
+import "./plain-errors.ts"
 import { parseArgs } from "node:util"
 import type { Finding, FindingKind, InspectionStep } from "../src/domain/inspection.ts"
 import { DEFAULT_STATE_DIR } from "./local-state.ts"

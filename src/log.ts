@@ -10,6 +10,13 @@ export function logLine(event: string, facts: Facts = {}): void {
 /** Addresses, and runs long enough to be a token, key, code or digest. */
 const SENSITIVE = /[^\s"'<>]+@[^\s"'<>]+|[A-Za-z0-9_\-+/=.]{20,}/g
 
+/** A message without what Drizzle appends, the statement's parameters, and with the rest redacted. */
+const harmless = (message: string): string =>
+  message
+    .replace(/\nparams:[^]*$/, "")
+    .slice(0, 300)
+    .replaceAll(SENSITIVE, "[…]")
+
 /** Name, redacted message and stack frames of an unexpected error. */
 export function errorFacts(error: unknown): Facts {
   if (!(error instanceof Error)) return { error: typeof error }
@@ -17,8 +24,8 @@ export function errorFacts(error: unknown): Facts {
   const cause = error.cause instanceof Error ? `${error.cause.name}: ${error.cause.message}` : ""
   return {
     error: error.name,
-    message: error.message.slice(0, 300).replaceAll(SENSITIVE, "[…]"),
-    cause: cause.slice(0, 300).replaceAll(SENSITIVE, "[…]"),
+    message: harmless(error.message),
+    cause: harmless(cause),
     stack: frames
       .slice(0, 8)
       .map((line) => line.trim())
