@@ -66,6 +66,8 @@ function banner(origin: string, stateDir: string, account: { email: string; pass
 }
 
 async function main(): Promise<void> {
+  // What is kept here is for its owner alone.
+  process.umask(0o077)
   const args = parseArguments(process.argv.slice(2))
   const port = await choosePort(args.port)
   const { origin } = new URL(`http://localhost:${String(port)}`)

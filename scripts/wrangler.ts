@@ -21,6 +21,10 @@ export function wranglerEnv(): NodeJS.ProcessEnv {
     npm_config_update_notifier: "false",
     // Wrangler would keep traces of local requests in the state, with whole URLs, links among them.
     X_LOCAL_OBSERVABILITY: "false",
+    // Its explorer would offer SQL and R2 on the service's own port, without a login.
+    X_LOCAL_EXPLORER: "false",
+    // Its log files would hold what the terminal shows, codes in mails among it.
+    WRANGLER_WRITE_LOGS: "false",
   }
   // Wrangler would let them win over the ones we hand it.
   for (const name of SECRET_NAMES) Reflect.deleteProperty(env, name)

@@ -27,6 +27,15 @@ export async function takeAttempt(db: Db, id: string, maxAttempts: number): Prom
   return rows[0]
 }
 
+/** The passwords of the sign-ups that are pending for an account: one hash for each sign-up. */
+export const listPendingPasswords = (db: Db, userId: string) =>
+  db
+    .selectDistinct({ passwordHash: verifications.passwordHash })
+    .from(verifications)
+    .where(eq(verifications.userId, userId))
+    .limit(2)
+    .all()
+
 export const findVerification = (db: Db, id: string) => db.select().from(verifications).where(eq(verifications.id, id)).get()
 
 export const markVerificationUsed = (db: Db, id: string, atMs: number) =>

@@ -21,6 +21,7 @@ import {
   findVerification,
   insertVerification,
   insertVerificationForEmail,
+  listPendingPasswords,
   markVerificationUsed,
   takeAttempt,
 } from "../db/verifications.ts"
@@ -123,11 +124,17 @@ export async function signUp(deps: Deps, address: EmailAddress, password: string
   return { verifyUrl: proof.verifyUrl }
 }
 
-/** Sends a new code to a client who has not proven the address yet; to everybody else it only looks so. */
+/**
+ * Sends a new code to a client who has not proven the address yet; to everybody else it only looks so. Where
+ * several people have signed up with the address, nobody can tell whose password the new code would stand for, so
+ * none is sent: signing up again sends one for the password of that sign-up.
+ */
 export async function resendVerification(deps: Deps, address: EmailAddress): Promise<{ verifyUrl: string }> {
   const user = await findUserByEmailKey(deps.db, address.key)
-  const proof = await newProof(deps, address.key, user?.passwordHash ?? "")
-  if (user?.verifiedAtMs !== null || user.disabledAtMs !== null) {
+  const pending = await listPendingPasswords(deps.db, user?.id ?? "")
+  const passwordHash = pending.length === 1 ? (pending[0]?.passwordHash ?? null) : null
+  const proof = await newProof(deps, address.key, passwordHash ?? "")
+  if (user?.verifiedAtMs !== null || user.disabledAtMs !== null || passwordHash === null) {
     await runBatch(deps.db, [insertVerification(deps.db, { ...proof.row, passwordHash: null })])
     return { verifyUrl: proof.verifyUrl }
   }

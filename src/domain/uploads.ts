@@ -255,17 +255,24 @@ async function cleaningUp<T>(deps: UploadDeps, draft: Draft, multipartId: string
   try {
     return await step()
   } catch (error) {
-    await removeUpload(deps, draft.objectKey, multipartId).catch(() => {
+    // After a refusal nothing is left. After a fault of R2 a write may still land later: then the row stays for the sweeper.
+    const isRefusal = error instanceof AppError
+    await removeUpload(deps, draft.objectKey, multipartId, isRefusal).catch(() => {
       deps.log("upload_cleanup_failed")
     })
     throw error
   }
 }
 
-async function removeUpload(deps: Pick<Powers, "db" | "blobs">, objectKey: string, multipartId: string | null): Promise<void> {
+async function removeUpload(
+  deps: Pick<Powers, "db" | "blobs">,
+  objectKey: string,
+  multipartId: string | null,
+  isRowDone: boolean,
+): Promise<void> {
   if (multipartId !== null) await deps.blobs.abortMultipart(objectKey, multipartId)
   await deps.blobs.delete(objectKey)
-  await deleteUpload(deps.db, objectKey)
+  if (isRowDone) await deleteUpload(deps.db, objectKey)
 }
 
 /**

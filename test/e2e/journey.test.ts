@@ -230,6 +230,21 @@ describe("the running service", () => {
   })
 })
 
+describe("what Wrangler would add", () => {
+  it.each(["/cdn-cgi/explorer/", "/cdn-cgi/explorer/api/d1/database", "/__scheduled", "/.dev.vars"])(
+    "%s is not there",
+    async (path) => {
+      expect(await status(`${service.origin}${path}`)).toBe(404)
+      expect(await status(`${service.origin}/healthz`)).toBe(200)
+    },
+  )
+
+  it("no SQL reaches the database from outside", async () => {
+    const url = `${service.origin}/cdn-cgi/explorer/api/d1/database/DB/raw`
+    expect(await status(url, "-H", "Content-Type: application/json", "-d", '{"sql":"select 1"}')).toBe(404)
+  })
+})
+
 describe("master keys", () => {
   const command = (name: string) => run("npm", ["run", "--silent", name, "--", "--persist-to", stateDir, "--json"])
   const restart = async (edit: (secrets: string) => string): Promise<void> => {

@@ -90,6 +90,11 @@ describe("a link", () => {
       (link) =>
         link.replace(/\/([^/])([^/]*)$/, (_, first: string, rest: string) => `/%25${first.charCodeAt(0).toString(16)}${rest}`),
     ],
+    [
+      "its first character percent-encoded",
+      (link) =>
+        link.replace(/\/([^/])([^/]*)$/, (_, first: string, rest: string) => `/%${first.charCodeAt(0).toString(16)}${rest}`),
+    ],
     ["nothing in it", () => "/download-file/x"],
   ])("with %s is 404 for everybody, even its own client", async (_, change) => {
     const { api, client, mint } = await scene()

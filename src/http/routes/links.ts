@@ -26,7 +26,10 @@ export const linkMintRoutes = new Hono<GuardedEnv>().get("/:id", async (c) => {
 export const downloadRoutes = new Hono<AppEnv>().get("/:token", async (c) => {
   const { deps } = c.var
   const bearer = bearerToken(c.req.header("authorization"))
-  const found = await openLink(deps, c.req.param("token"), bearer)
+  const token = c.req.param("token")
+  // One spelling per link: a percent-encoded one is none.
+  const isPlain = new URL(c.req.url).pathname.endsWith(`/${token}`)
+  const found = await openLink(deps, isPlain ? token : "", bearer)
   return documentResponse(c.req.raw, found, async (pieces) => {
     const body = await openContent(deps, found.blob, pieces)
     deps.afterwards(noteLinkUse(deps, found.link))
