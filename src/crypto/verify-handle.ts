@@ -1,6 +1,6 @@
 // The encrypted handle in the sign-up URL and the short code that the mail carries. The handle names one
 // pending proof of address and proves nothing by itself; the code proves nothing without the handle.
-import { type Bytes, concatBytes, equalBytes, fromBase64url, randomBytes, toBase64url, utf8 } from "./bytes.ts"
+import { type Bytes, concatBytes, fromBase64url, randomBytes, toBase64url, utf8 } from "./bytes.ts"
 import { type KeyId, type KeyRing, hkdf, importHkdfKey } from "./keyring.ts"
 import { bytesToId, idToBytes } from "../ids.ts"
 
@@ -74,5 +74,3 @@ export async function codeMac(
   const message = concatBytes(idToBytes(verificationId), utf8(normaliseCode(code)))
   return new Uint8Array(await crypto.subtle.sign("HMAC", key.codeMac, message))
 }
-
-export const sameCode = equalBytes
