@@ -14,7 +14,7 @@ const PART_BYTES = 5 * 1024 * 1024
 async function plainGet(request: Request, env: Env, context: ExecutionContext, fileId: string): Promise<Response> {
   const deps = await createDeps(env, {
     now: Date.now,
-    requestId: fileId,
+    request: { id: fileId, clientAddress: null },
     afterwards: (work) => {
       context.waitUntil(work)
     },

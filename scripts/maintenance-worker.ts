@@ -18,7 +18,7 @@ export default {
     if (request.headers.get("authorization") !== `Bearer ${env.MAINTENANCE_TOKEN}`) return new Response(null, { status: 401 })
     const deps = await createDeps(env, {
       now: Date.now,
-      requestId: newId(),
+      request: { id: newId(), clientAddress: null },
       afterwards: (work) => {
         context.waitUntil(work)
       },

@@ -30,7 +30,7 @@ function runtimeOf(env: Bindings): Promise<Runtime> {
   return runtime
 }
 
-export type Occasion = Pick<Powers, "now" | "requestId" | "afterwards" | "log">
+export type Occasion = Pick<Powers, "now" | "request" | "afterwards" | "log">
 
 /**
  * Builds the powers for one request or cron run.

@@ -31,7 +31,7 @@ export async function runScheduled(
   const requestId = newId()
   const deps = await createDeps(env, {
     now,
-    requestId,
+    request: { id: requestId, clientAddress: null },
     afterwards: (work) => {
       context.waitUntil(work)
     },

@@ -41,7 +41,7 @@ const MAX_ATTEMPTS = 10
 /** Mails that one address gets from us in an hour, whoever asks for them. */
 export const MAX_MAILS_PER_HOUR = 5
 
-type Deps = Pick<Powers, "db" | "keys" | "mailer" | "now" | "policy" | "requestId" | "afterwards" | "log">
+type Deps = Pick<Powers, "db" | "keys" | "mailer" | "now" | "policy" | "request" | "afterwards" | "log">
 
 /** A fresh pair of handle and code, and the row that remembers it. */
 async function newProof(deps: Deps, emailKey: string, passwordHash: string) {

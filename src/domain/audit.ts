@@ -21,8 +21,8 @@ export type AuditKind =
   | "link.refused"
 
 export const auditEvent = (
-  deps: Pick<Powers, "db" | "now" | "requestId">,
+  deps: Pick<Powers, "db" | "now" | "request">,
   kind: AuditKind,
   actorId: string | null,
   subjectId: string | null,
-) => insertAuditEvent(deps.db, { id: newId(), atMs: deps.now(), kind, actorId, subjectId, requestId: deps.requestId })
+) => insertAuditEvent(deps.db, { id: newId(), atMs: deps.now(), kind, actorId, subjectId, requestId: deps.request.id })

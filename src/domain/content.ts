@@ -22,7 +22,7 @@ import { auditEvent } from "./audit.ts"
 import type { MemoryLease } from "./memory.ts"
 import type { Powers } from "./powers.ts"
 
-export type ContentDeps = Pick<Powers, "db" | "blobs" | "keys" | "memory" | "now" | "requestId" | "afterwards" | "log">
+export type ContentDeps = Pick<Powers, "db" | "blobs" | "keys" | "memory" | "now" | "request" | "afterwards" | "log">
 
 /** Bytes of the file from `start` up to, not including, `end`; or bytes as they are, e.g. framing between ranges. */
 export type Piece = { start: number; end: number } | Uint8Array

@@ -56,7 +56,7 @@ export async function findOwnFile(deps: Pick<Powers, "db">, ownerId: string, id:
  * once; the object follows, by the sweeper if not now.
  */
 export async function deleteOwnFile(
-  deps: Pick<Powers, "db" | "blobs" | "now" | "requestId" | "afterwards" | "log">,
+  deps: Pick<Powers, "db" | "blobs" | "now" | "request" | "afterwards" | "log">,
   ownerId: string,
   id: string,
 ): Promise<void> {

@@ -15,7 +15,7 @@ export type MintedLink = { url: string; expiresAtMs: number }
 /** A live link with its file and bytes. */
 export type LinkedFile = SealedRow & { link: LinkRow }
 
-type Deps = Pick<Powers, "db" | "keys" | "now" | "policy" | "requestId">
+type Deps = Pick<Powers, "db" | "keys" | "now" | "policy" | "request">
 
 /** Makes a link for a client to a file that they may have. */
 export async function mintLink(deps: Deps, caller: Caller, fileId: string): Promise<MintedLink> {

@@ -13,6 +13,13 @@ export type Policy = {
   linkLifetimeSeconds: number
 }
 
+/** Where work comes from, for the audit trail and for limits. */
+export type RequestFacts = {
+  id: string
+  /** What the edge saw in `CF-Connecting-IP`, the one address header that callers cannot set. Null for cron. */
+  clientAddress: string | null
+}
+
 export type Powers = {
   db: Db
   blobs: BlobStore
@@ -23,8 +30,7 @@ export type Powers = {
   memory: MemoryBudget
   /** Milliseconds since 1970. */
   now: () => number
-  /** For the audit trail. */
-  requestId: string
+  request: RequestFacts
   /** Keeps the request alive until this is done; its outcome must be handled by itself. */
   afterwards: (work: Promise<unknown>) => void
   /** One line for the operator: a fixed event name and facts that are no secret. */

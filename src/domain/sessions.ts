@@ -36,7 +36,7 @@ export type Caller = { userId: string; sessionId: string; role: Role; email: str
 
 export type TokenPair = { accessToken: string; refreshToken: string; expiresIn: number }
 
-type Deps = Pick<Powers, "db" | "keys" | "now" | "policy" | "requestId">
+type Deps = Pick<Powers, "db" | "keys" | "now" | "policy" | "request">
 
 async function tokenPair(deps: Deps, claims: AccessClaims, refreshToken: string): Promise<TokenPair> {
   const accessToken = await signAccessToken(deps.keys.accessTokenKeys, deps.policy.publicOrigin, claims, deps.now())

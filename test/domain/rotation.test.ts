@@ -20,7 +20,7 @@ async function depsWith(masterKeys: string) {
   const client = createTestClient({ MASTER_KEYS: masterKeys })
   const deps = await createDeps(client.env, {
     now: () => client.clock.nowMs,
-    requestId: crypto.randomUUID(),
+    request: { id: crypto.randomUUID(), clientAddress: null },
     afterwards: (work) => {
       context.waitUntil(work)
     },
