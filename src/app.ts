@@ -11,7 +11,7 @@ import { renderError } from "./http/problem.ts"
 import { accountRoutes } from "./http/routes/accounts.ts"
 import { clientFileRoutes, opsFileRoutes } from "./http/routes/files.ts"
 import { healthRoutes } from "./http/routes/health.ts"
-import { downloadRoutes, linkMintRoutes } from "./http/routes/links.ts"
+import { clientLinkRoutes, downloadRoutes, linkMintRoutes, opsLinkRoutes } from "./http/routes/links.ts"
 import { pageRoutes } from "./http/routes/pages.ts"
 import { loginRoutes, ownSessionRoutes, refreshRoutes } from "./http/routes/sessions.ts"
 import { uploadRoutes } from "./http/routes/uploads.ts"
@@ -41,11 +41,22 @@ export function createApp(options: AppOptions = {}) {
   app.route("/api/client", loginRoutes("client"))
   app.route(
     "/api/client",
-    new Hono<GuardedEnv>().use(requireClient).route("/files", clientFileRoutes).route("/download", linkMintRoutes),
+    new Hono<GuardedEnv>()
+      .use(requireClient)
+      .route("/files", clientFileRoutes)
+      .route("/download", linkMintRoutes)
+      .route("/links", clientLinkRoutes),
   )
 
   app.route("/api/ops", loginRoutes("ops"))
-  app.route("/api/ops", new Hono<GuardedEnv>().use(requireOps).route("/upload", uploadRoutes).route("/files", opsFileRoutes))
+  app.route(
+    "/api/ops",
+    new Hono<GuardedEnv>()
+      .use(requireOps)
+      .route("/upload", uploadRoutes)
+      .route("/files", opsFileRoutes)
+      .route("/links", opsLinkRoutes),
+  )
 
   return app
 }

@@ -20,6 +20,7 @@ export type ErrorCode =
   | "invalid_credentials"
   | "email_not_verified"
   | "forbidden"
+  | "cross_site"
   // Proof of address
   | "wrong_code"
   | "verification_expired"
@@ -31,6 +32,8 @@ export type ErrorCode =
   | "link_not_yours"
   | "link_expired"
   | "link_revoked"
+  | "downloads_used_up"
+  | "download_in_progress"
   // Our side
   | "integrity_failure"
   | "key_unavailable"

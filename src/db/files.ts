@@ -13,6 +13,7 @@ const listed = {
   name: files.name,
   type: files.type,
   createdAtMs: files.createdAtMs,
+  downloadLimit: files.downloadLimit,
   sizeBytes: blobs.sizeBytes,
   sha256: blobs.sha256,
 } as const
@@ -56,6 +57,7 @@ export const insertUploadedFile = (db: Db, file: FileRow, objectKey: string) =>
         name: sql<string>`${file.name}`.as("name"),
         type: sql<FileRow["type"]>`${file.type}`.as("type"),
         createdAtMs: sql<number>`${file.createdAtMs}`.as("created_at_ms"),
+        downloadLimit: sql<number | null>`${file.downloadLimit}`.as("download_limit"),
       })
       .from(uploads)
       .where(eq(uploads.objectKey, objectKey)),

@@ -1,33 +1,157 @@
-import { and, eq, isNull, lt } from "drizzle-orm"
+import { type Column, type SQL, and, desc, eq, getTableColumns, gt, inArray, isNull, lt, sql } from "drizzle-orm"
 import type { Db } from "./client.ts"
-import { blobs, files, links, sessions, users } from "./schema.ts"
-import { callerColumns, isLiveSession } from "./sessions.ts"
+import { type Claim, type DownloadRow, claimDownload, claimsUsed } from "./downloads.ts"
+import type { BlobRow, FileRow } from "./files.ts"
+import { blobs, downloads, files, links, sessions, users } from "./schema.ts"
+import { type CallerRow, callerColumns, isLiveSession } from "./sessions.ts"
+
+export type LinkRow = typeof links.$inferSelect
 
 export const insertLink = (db: Db, link: typeof links.$inferInsert) => db.insert(links).values(link)
 
-/**
- * Who is asking by which link for what, in one round trip: the live session and its user, and the link with
- * its file and bytes as they are now, null where link or file is gone. Nothing at all without a live session.
- * One joined statement and not a batch: D1 hands batched rows back by column name, and names collide.
- */
-export const findLinkAccess = (db: Db, sessionId: string, linkId: string, nowMs: number) =>
+/** Who is asking by which link for what: null where link, file or download are not there (any more). */
+export type LinkAccess = {
+  caller: CallerRow
+  link: LinkRow | null
+  file: FileRow | null
+  blob: BlobRow | null
+  download: DownloadRow | null
+  /** Downloads of the file that the link's user has begun. */
+  claimsUsed: number
+}
+
+/** Columns under names that no other table shares: a batch hands rows back by name, and equal names overwrite each other. */
+function named(prefix: string, columns: Record<string, Column>): Record<string, SQL.Aliased> {
+  return Object.fromEntries(
+    Object.entries(columns).map(([key, column]) => [`${prefix}.${key}`, sql`${column}`.as(`${prefix}.${key}`)]),
+  )
+}
+
+/** The columns of one prefix as the row that they were; null when its id is, because the join found nothing. */
+function rowOf<T>(row: Record<string, unknown>, prefix: string, idKey: keyof T & string): T | null {
+  const start = `${prefix}.`
+  if (row[start + idKey] === null) return null
+  const entries = Object.entries(row).filter(([key]) => key.startsWith(start))
+  return Object.fromEntries(entries.map(([key, value]) => [key.slice(start.length), value])) as T
+}
+
+const selectAccess = (db: Db, sessionId: string, linkId: string, nowMs: number) =>
   db
-    .select({ caller: callerColumns, link: links, file: files, blob: blobs })
+    .select({
+      ...named("caller", callerColumns),
+      ...named("link", getTableColumns(links)),
+      ...named("file", getTableColumns(files)),
+      ...named("blob", getTableColumns(blobs)),
+      ...named("download", getTableColumns(downloads)),
+      claimsUsed: sql<number>`${claimsUsed}`.as("claims_used"),
+    })
     .from(sessions)
     .innerJoin(users, eq(users.id, sessions.userId))
     .leftJoin(links, eq(links.id, linkId))
     .leftJoin(files, eq(files.id, links.fileId))
     .leftJoin(blobs, and(eq(blobs.fileId, files.id), eq(blobs.version, files.version)))
+    .leftJoin(downloads, eq(downloads.linkId, links.id))
     .where(isLiveSession(sessionId, nowMs))
+
+function accessOf(row: Record<string, unknown> | undefined): LinkAccess | undefined {
+  const caller = row === undefined ? null : rowOf<CallerRow>(row, "caller", "sessionId")
+  if (row === undefined || caller === null) return undefined
+  return {
+    caller,
+    link: rowOf<LinkRow>(row, "link", "id"),
+    file: rowOf<FileRow>(row, "file", "id"),
+    blob: rowOf<BlobRow>(row, "blob", "fileId"),
+    download: rowOf<DownloadRow>(row, "download", "linkId"),
+    claimsUsed: row["claimsUsed"] as number,
+  }
+}
+
+/** Looks only. Nothing at all without a live session. */
+export async function findLinkAccess(db: Db, sessionId: string, linkId: string, nowMs: number): Promise<LinkAccess | undefined> {
+  const [row] = await selectAccess(db, sessionId, linkId, nowMs)
+  return accessOf(row)
+}
+
+/** Claims or joins the download and looks, in one round trip and one transaction. */
+export async function claimLinkAccess(db: Db, claim: Claim): Promise<LinkAccess | undefined> {
+  const select = selectAccess(db, claim.sessionId, claim.linkId, claim.nowMs)
+  const [, rows] = await db.batch([claimDownload(db, claim), select])
+  return accessOf(rows[0])
+}
+
+/** Where a page of links begins: after this one, newest first. */
+export type LinkPosition = { createdAtMs: number; id: string }
+
+/** Which links: a client's own, or those of an owner's files, narrowed to a file or a client. */
+export type LinkScope = { userId?: string; ownerId?: string; fileId?: string }
+
+const ownedFiles = (db: Db, ownerId: string) => db.select({ id: files.id }).from(files).where(eq(files.ownerId, ownerId))
+
+const inScope = (db: Db, { userId, ownerId, fileId }: LinkScope) =>
+  and(
+    userId === undefined ? undefined : eq(links.userId, userId),
+    ownerId === undefined ? undefined : inArray(links.fileId, ownedFiles(db, ownerId)),
+    fileId === undefined ? undefined : eq(links.fileId, fileId),
+  )
+
+const isLive = (nowMs: number) => and(isNull(links.revokedAtMs), gt(links.expiresAtMs, nowMs))
+
+/** Live links, newest first, by keyset, with what came of them. */
+export const listLinks = (db: Db, scope: LinkScope, query: { after?: LinkPosition; limit: number; nowMs: number }) =>
+  db
+    .select({
+      id: links.id,
+      fileId: links.fileId,
+      fileName: files.name,
+      clientId: users.id,
+      clientEmail: users.email,
+      createdAtMs: links.createdAtMs,
+      expiresAtMs: links.expiresAtMs,
+      sizeBytes: blobs.sizeBytes,
+      startedAtMs: downloads.startedAtMs,
+      servedBytes: downloads.servedBytes,
+      deliveredAtMs: downloads.deliveredAtMs,
+    })
+    .from(links)
+    .innerJoin(users, eq(users.id, links.userId))
+    .innerJoin(files, eq(files.id, links.fileId))
+    .innerJoin(blobs, and(eq(blobs.fileId, files.id), eq(blobs.version, files.version)))
+    .leftJoin(downloads, eq(downloads.linkId, links.id))
+    .where(
+      and(
+        inScope(db, scope),
+        isLive(query.nowMs),
+        query.after === undefined
+          ? undefined
+          : sql`(${links.createdAtMs}, ${links.id}) < (${query.after.createdAtMs}, ${query.after.id})`,
+      ),
+    )
+    .orderBy(desc(links.createdAtMs), desc(links.id))
+    .limit(query.limit)
+    .all()
+
+export type ListedLinkRow = Awaited<ReturnType<typeof listLinks>>[number]
+
+/** Is there such a link in the scope, live or not? */
+export const findLinkInScope = (db: Db, scope: LinkScope, id: string) =>
+  db
+    .select({ id: links.id })
+    .from(links)
+    .where(and(eq(links.id, id), inScope(db, scope)))
     .get()
 
-export const markLinkUsed = (db: Db, linkId: string, atMs: number) =>
+/** Withdraws the live links of a scope, or the one of that id; hands back the ids. */
+export const revokeLinks = (db: Db, scope: LinkScope, id: string | null, nowMs: number) =>
   db
     .update(links)
-    .set({ firstUsedAtMs: atMs })
-    .where(and(eq(links.id, linkId), isNull(links.firstUsedAtMs)))
+    .set({ revokedAtMs: nowMs })
+    .where(and(id === null ? undefined : eq(links.id, id), inScope(db, scope), isLive(nowMs)))
+    .returning({ id: links.id })
+
+/** A client's downloads of a file so far. */
+export async function countDownloads(db: Db, fileId: string, userId: string): Promise<number> {
+  return db.$count(downloads, and(eq(downloads.fileId, fileId), eq(downloads.userId, userId)))
+}
 
 export const deleteLinksBefore = (db: Db, expiredBeforeMs: number) =>
   db.delete(links).where(lt(links.expiresAtMs, expiredBeforeMs))
-
-export type LinkRow = typeof links.$inferSelect

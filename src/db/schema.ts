@@ -90,6 +90,8 @@ export const files = sqliteTable(
     name: text().notNull(),
     type: text({ enum: ["docx", "xlsx", "pptx"] }).notNull(),
     createdAtMs: integer("created_at_ms").notNull(),
+    /** How often each client may download it; null for no limit. */
+    downloadLimit: integer("download_limit"),
   },
   (table) => [
     index("files_created").on(table.createdAtMs, table.id),
@@ -160,13 +162,45 @@ export const links = sqliteTable(
     createdAtMs: integer("created_at_ms").notNull(),
     expiresAtMs: integer("expires_at_ms").notNull(),
     revokedAtMs: integer("revoked_at_ms"),
-    firstUsedAtMs: integer("first_used_at_ms"),
   },
   (table) => [
-    index("links_user").on(table.userId),
-    index("links_file").on(table.fileId),
+    index("links_user").on(table.userId, table.createdAtMs, table.id),
+    index("links_file").on(table.fileId, table.createdAtMs, table.id),
     index("links_expiry").on(table.expiresAtMs),
   ],
+)
+
+/**
+ * A download: the use of one link, claimed by its first GET and joined by all that follow. Outlives the link, which is
+ * swept after its time, because it counts towards the limit and says who has received what.
+ */
+export const downloads = sqliteTable(
+  "downloads",
+  {
+    linkId: text("link_id").primaryKey(),
+    fileId: text("file_id")
+      .notNull()
+      .references(() => files.id, { onDelete: "cascade" }),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    version: integer().notNull(),
+    startedAtMs: integer("started_at_ms").notNull(),
+    /** GETs that were, or are being, answered with bytes. */
+    requests: integer().notNull(),
+    /** The request that claimed or joined last: how a request learns, in the same transaction, that it was let in. */
+    joinedBy: text("joined_by").notNull(),
+    /** Under a limit: the request that is sending from the first byte on, and how long it is believed to live. */
+    holder: text(),
+    heldUntilMs: integer("held_until_ms"),
+    /** Union of the byte ranges sent, as JSON: [[start, end], …], ends exclusive, sorted, never touching. */
+    served: text().notNull().default("[]"),
+    servedBytes: integer("served_bytes").notNull().default(0),
+    lastServedAtMs: integer("last_served_at_ms"),
+    /** When the union became the whole document. */
+    deliveredAtMs: integer("delivered_at_ms"),
+  },
+  (table) => [index("downloads_file_user").on(table.fileId, table.userId), index("downloads_user").on(table.userId)],
 )
 
 /** Mails to send. The body is purged as soon as it is sent, given up or out of date. */

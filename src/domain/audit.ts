@@ -16,9 +16,12 @@ export type AuditKind =
   | "file.uploaded"
   | "file.deleted"
   | "file.unreadable"
+  | "file.download_limit_set"
   | "link.minted"
   | "link.used"
   | "link.refused"
+  | "link.revoked"
+  | "links.revoked"
 
 export const auditEvent = (
   deps: Pick<Powers, "db" | "now" | "request">,

@@ -160,6 +160,13 @@ async function* contentOf(
   }
 }
 
+/** Hears how the sending goes. */
+export type ContentWatch = {
+  progress: () => void
+  /** The stream is over, whole or broken off. */
+  ended: (sentBytes: number) => Promise<void>
+}
+
 /**
  * Opens a file for sending. When this returns, key, size and the first segments have proven genuine; a later
  * one that does not breaks the stream off, so what has arrived by then is a true beginning.
@@ -170,6 +177,7 @@ export async function openContent(
   deps: ContentDeps,
   blob: BlobRow,
   pieces: readonly Piece[] = [{ start: 0, end: blob.sizeBytes }],
+  watch?: ContentWatch,
 ): Promise<ReadableStream<Uint8Array>> {
   const sealed = await unlock(deps, blob)
   const lease = await deps.memory.admit(MIN_SEGMENTS * SEGMENT_BYTES, MAX_SEGMENTS * SEGMENT_BYTES)
@@ -181,7 +189,7 @@ export async function openContent(
       0,
     )
     const { readable, writable } = new FixedLengthStream(lengthBytes)
-    deps.afterwards(pump(first, content, writable, lease))
+    deps.afterwards(pump(first, content, writable, lease, watch))
     return readable
   } catch (error) {
     lease.release()
@@ -194,11 +202,20 @@ async function pump(
   content: AsyncGenerator<Run, void>,
   writable: WritableStream<Uint8Array>,
   lease: MemoryLease,
+  watch: ContentWatch | undefined,
 ): Promise<void> {
   const writer = writable.getWriter()
+  let sentBytes = 0
+  const send = async (bytes: Uint8Array): Promise<void> => {
+    // Taken when it was read on the other side, not when it was queued. Its length first: the buffer may be gone then.
+    const { length } = bytes
+    await writer.write(bytes)
+    sentBytes += length
+  }
   try {
     for (let next = first; next.done !== true; next = await content.next()) {
-      await Promise.all(next.value.map((bytes) => writer.write(bytes)))
+      await Promise.all(next.value.map(send))
+      watch?.progress()
     }
     await writer.close()
   } catch (error) {
@@ -207,6 +224,7 @@ async function pump(
   } finally {
     await content.return().catch(() => undefined)
     lease.release()
+    await watch?.ended(sentBytes)
   }
 }
 

@@ -14,6 +14,8 @@ export type ListedFile = {
   name: string
   type: FileRow["type"]
   createdAtMs: number
+  /** How often each client may download it; null for no limit. */
+  downloadLimit: number | null
   sizeBytes: number
   sha256: string
 }

@@ -1,27 +1,69 @@
 // Download links: minted for one person and one file, verified before any lookup, and worth nothing without
-// that person's login. A wrong link costs cryptography only, no D1 or R2 call.
-import { openLinkToken, sealLinkToken } from "../crypto/link-token.ts"
+// that person's login. A wrong link costs cryptography only, no D1 or R2 call; a right one costs one round trip of D1.
+import { type LinkClaims, openLinkToken, sealLinkToken } from "../crypto/link-token.ts"
 import { runBatch } from "../db/client.ts"
-import { type LinkRow, findLinkAccess, insertLink, markLinkUsed } from "../db/links.ts"
+import {
+  type LinkAccess,
+  type LinkPosition,
+  type LinkScope,
+  claimLinkAccess,
+  countDownloads,
+  findLinkAccess,
+  findLinkInScope,
+  insertLink,
+  listLinks,
+  revokeLinks,
+} from "../db/links.ts"
 import { AppError } from "../errors.ts"
+import { newId } from "../ids.ts"
 import { auditEvent } from "./audit.ts"
+import { type DownloadState, type SendTerms, HOLD_MS, downloadState, termsHold } from "./downloads.ts"
 import { type SealedRow, findFile } from "./files.ts"
 import type { Powers } from "./powers.ts"
 import { type Caller, callerFrom, readAccessToken } from "./sessions.ts"
-import { newId } from "../ids.ts"
 
 export type MintedLink = { url: string; expiresAtMs: number }
 
-/** A live link with its file and bytes. */
-export type LinkedFile = SealedRow & { link: LinkRow }
+/** A live link with its file and bytes, and its download if a GET has claimed one. */
+export type LinkedFile = SealedRow & { download: LinkAccess["download"] }
+
+export type { LinkScope }
+
+/** A link as lists show it. The link itself is not kept and cannot be shown again. */
+export type ListedLink = {
+  id: string
+  fileId: string
+  fileName: string
+  client: { id: string; email: string }
+  createdAtMs: number
+  expiresAtMs: number
+  download: DownloadState
+}
 
 type Deps = Pick<Powers, "db" | "keys" | "now" | "policy" | "request">
 
-/** Makes a link for a client to a file that they may have. */
-export async function mintLink(deps: Deps, caller: Caller, fileId: string): Promise<MintedLink> {
-  await findFile(deps, fileId)
+const usedUp = (): AppError =>
+  new AppError("downloads_used_up", { detail: "You have downloaded this document as often as you may. Ask its sender for more." })
+
+/**
+ * Makes a link for a client to a file that they may have.
+ * @param lifetimeSeconds - shorter than the deployment's, if the client wants
+ * @throws AppError `not_found` · `validation_failed` for a longer life · `downloads_used_up`
+ */
+export async function mintLink(
+  deps: Deps,
+  caller: Caller,
+  fileId: string,
+  lifetimeSeconds = deps.policy.linkLifetimeSeconds,
+): Promise<MintedLink> {
+  if (lifetimeSeconds > deps.policy.linkLifetimeSeconds) {
+    const message = `A link lives ${String(deps.policy.linkLifetimeSeconds)} seconds at most.`
+    throw new AppError("validation_failed", { detail: message, fields: [{ field: "expiresIn", rule: "too_big", message }] })
+  }
+  const { file } = await findFile(deps, fileId)
+  if (file.downloadLimit !== null && (await countDownloads(deps.db, fileId, caller.userId)) >= file.downloadLimit) throw usedUp()
   const createdAtMs = deps.now()
-  const expiresAtSeconds = Math.floor(createdAtMs / 1000) + deps.policy.linkLifetimeSeconds
+  const expiresAtSeconds = Math.floor(createdAtMs / 1000) + lifetimeSeconds
   const expiresAtMs = expiresAtSeconds * 1000
   const claims = { linkId: newId(), userId: caller.userId, fileId, expiresAtSeconds }
   const token = await sealLinkToken(deps.keys.linkKeys, claims)
@@ -33,47 +75,130 @@ export async function mintLink(deps: Deps, caller: Caller, fileId: string): Prom
 }
 
 const linkNotFound = (reason: string): AppError => new AppError("link_not_found", { detail: "There is no such link.", reason })
-const linkExpired = (): AppError => new AppError("link_expired", { detail: "This link has expired. Ask for a new one." })
+const notYours = (): AppError => new AppError("link_not_yours", { detail: "This link was made for somebody else." })
+
+/** A request that wants bytes waits this long, in all, for another one by the same link to end. */
+const HOLDER_WAITS_MS = [100, 300, 600, 1000]
+const HELD_RETRY_AFTER_SECONDS = 5
 
 /**
- * Resolves a link for whoever presents it.
+ * Resolves a link for whoever presents it, and claims or joins its download.
  * @param accessToken - null when the request carries none
+ * @param terms - under what terms the request will be sent bytes, or null when it will not be, e.g. for HEAD
  * @throws AppError `link_not_found` for anything not genuine, before any I/O · `authentication_required` or
- *   `invalid_token` without a live login · `link_not_yours` for everybody but its client · `link_expired` and
- *   `link_revoked` to that client alone
+ *   `invalid_token` without a live login · `link_not_yours` for everybody but its client · to that client alone
+ *   `link_expired`, `link_revoked`, `downloads_used_up`, and `download_in_progress` while another request by this link
+ *   is sending the limited document from its beginning
  */
-export async function openLink(deps: Deps, token: string, accessToken: string | null): Promise<LinkedFile> {
+export async function openLink(
+  deps: Deps,
+  token: string,
+  accessToken: string | null,
+  terms: SendTerms | null,
+): Promise<LinkedFile> {
   const claims = await openLinkToken(deps.keys.linkKeys, token)
   if (claims === null) throw linkNotFound("not genuine")
   if (accessToken === null)
     throw new AppError("authentication_required", { detail: "Log in as the person this link was made for." })
   const access = await readAccessToken(deps, accessToken)
   if (access === null) throw new AppError("invalid_token", { detail: "The access token is not valid (any more). Log in again." })
-  // A link that is expired by its own word is refused to its own user without asking the database.
-  if (access.userId === claims.userId && claims.expiresAtSeconds * 1000 <= deps.now()) throw linkExpired()
-  const row = await findLinkAccess(deps.db, access.sessionId, claims.linkId, deps.now())
-  const caller = callerFrom(access, row?.caller)
+  // A link that is expired by its own word is refused without asking the database, in the words that are due to each.
+  if (claims.expiresAtSeconds * 1000 <= deps.now()) {
+    if (access.userId !== claims.userId) throw notYours()
+    throw new AppError("link_expired", { detail: "This link has expired. Ask for a new one." })
+  }
+  for (const waitMs of [...HOLDER_WAITS_MS, null]) {
+    const row = await look(deps, access.sessionId, claims, terms)
+    const found = await checkAccess(deps, claims, callerFrom(access, row?.caller), row)
+    const outcome = mayDownload(found, terms, deps.request.id)
+    if (outcome === "yes") return { file: found.file, blob: found.blob, download: found.download }
+    if (outcome === "used_up") throw usedUp()
+    if (waitMs !== null) await new Promise((resolve) => setTimeout(resolve, waitMs))
+  }
+  throw new AppError("download_in_progress", {
+    detail:
+      "This download is limited and under way in another request. Wait until that has ended, or ask for the rest with a Range.",
+    retryAfterSeconds: HELD_RETRY_AFTER_SECONDS,
+  })
+}
+
+function look(deps: Deps, sessionId: string, claims: LinkClaims, terms: SendTerms | null): Promise<LinkAccess | undefined> {
+  const { linkId, userId, fileId } = claims
+  const nowMs = deps.now()
+  if (terms === null) return findLinkAccess(deps.db, sessionId, linkId, nowMs)
+  const requestId = deps.request.id
+  return claimLinkAccess(deps.db, { sessionId, linkId, userId, fileId, nowMs, terms, requestId, heldUntilMs: nowMs + HOLD_MS })
+}
+
+type Found = SealedRow & Pick<LinkAccess, "download" | "claimsUsed">
+
+/** Everything that must hold but the limit. */
+async function checkAccess(deps: Deps, claims: LinkClaims, caller: Caller, row: LinkAccess | undefined): Promise<Found> {
   if (caller.userId !== claims.userId) {
     await runBatch(deps.db, [auditEvent(deps, "link.refused", caller.userId, claims.linkId)])
-    throw new AppError("link_not_yours", { detail: "This link was made for somebody else." })
+    throw notYours()
   }
   // The link's own user must still be one who may have links at all.
   if (caller.role !== "client" || !caller.isVerified)
     throw new AppError("forbidden", { detail: "This is for clients with a proven e-mail address." })
   const { link, file, blob } = row ?? { link: null, file: null, blob: null }
-  if (link?.userId !== claims.userId || link.fileId !== claims.fileId || file === null || blob === null) {
-    throw linkNotFound("link or file gone")
-  }
+  const isMatch = link?.userId === claims.userId && link.fileId === claims.fileId
+  if (!isMatch || file === null || blob === null) throw linkNotFound("link or file gone")
   if (link.revokedAtMs !== null) throw new AppError("link_revoked", { detail: "This link was withdrawn." })
-  return { link, file, blob }
+  return { file, blob, download: row?.download ?? null, claimsUsed: row?.claimsUsed ?? 0 }
 }
 
-/** Records that a link's file begins to go out. A fault here is noted and stops nobody's download. */
-export async function noteLinkUse(deps: Deps & Pick<Powers, "log">, link: LinkedFile["link"]): Promise<void> {
-  try {
-    const atMs = deps.now()
-    await runBatch(deps.db, [markLinkUsed(deps.db, link.id, atMs), auditEvent(deps, "link.used", link.userId, link.id)])
-  } catch (error) {
-    deps.log("link_use_not_noted", { error: error instanceof Error ? error.name : "unknown" })
-  }
+/** What the limit says of a request that has made its claim, if it could. */
+function mayDownload(found: Found, terms: SendTerms | null, requestId: string): "yes" | "used_up" | "held" {
+  const { file, download, claimsUsed } = found
+  if (file.downloadLimit === null || download?.joinedBy === requestId) return "yes"
+  if (download === null && claimsUsed >= file.downloadLimit) return "used_up"
+  // What will be answered without bytes needs no claim: HEAD, 304, 412, 416.
+  if (terms === null || !termsHold(terms, found)) return "yes"
+  return download === null || download.deliveredAtMs === null ? "held" : "used_up"
+}
+
+/** A page of live links in a scope, newest first. */
+export async function pageOfLinks(
+  deps: Pick<Powers, "db" | "now">,
+  scope: LinkScope,
+  query: { after?: LinkPosition; limit: number },
+): Promise<{ links: ListedLink[]; next: LinkPosition | null }> {
+  const rows = await listLinks(deps.db, scope, { ...query, limit: query.limit + 1, nowMs: deps.now() })
+  const links = rows.slice(0, query.limit).map(({ clientId, clientEmail, ...row }) => ({
+    id: row.id,
+    fileId: row.fileId,
+    fileName: row.fileName,
+    client: { id: clientId, email: clientEmail },
+    createdAtMs: row.createdAtMs,
+    expiresAtMs: row.expiresAtMs,
+    download: downloadState(row),
+  }))
+  const last = links.at(-1)
+  return { links, next: rows.length > links.length && last !== undefined ? { createdAtMs: last.createdAtMs, id: last.id } : null }
+}
+
+type RevokeDeps = Pick<Powers, "db" | "now" | "request">
+
+/**
+ * Withdraws one link; harmless when repeated.
+ * @throws AppError `not_found` for a link outside the scope, as for one that never was
+ */
+export async function revokeLink(deps: RevokeDeps, caller: Caller, scope: LinkScope, linkId: string): Promise<void> {
+  if ((await findLinkInScope(deps.db, scope, linkId)) === undefined)
+    throw new AppError("not_found", { detail: "There is no such link." })
+  await runBatch(deps.db, [
+    revokeLinks(deps.db, scope, linkId, deps.now()),
+    auditEvent(deps, "link.revoked", caller.userId, linkId),
+  ])
+}
+
+/** Withdraws all live links of a scope and says how many they were. */
+export async function revokeAllLinks(deps: RevokeDeps, caller: Caller, scope: LinkScope): Promise<number> {
+  const subjectId = scope.fileId ?? scope.userId ?? null
+  const [revoked] = await deps.db.batch([
+    revokeLinks(deps.db, scope, null, deps.now()),
+    auditEvent(deps, "links.revoked", caller.userId, subjectId),
+  ])
+  return revoked.length
 }

@@ -240,14 +240,22 @@ async function publish(deps: UploadDeps, draft: Draft, blob: BlobRow): Promise<L
   await runBatch(deps.db, [
     insertUploadedFile(
       deps.db,
-      { id, ownerId, version: FIRST_VERSION, name: name.name, type: name.type, createdAtMs },
+      { id, ownerId, version: FIRST_VERSION, name: name.name, type: name.type, createdAtMs, downloadLimit: null },
       draft.objectKey,
     ),
     insertBlob(deps.db, blob),
     deleteUpload(deps.db, draft.objectKey),
     auditEvent(deps, "file.uploaded", ownerId, id),
   ])
-  return { id, name: name.name, type: name.type, createdAtMs, sizeBytes: blob.sizeBytes, sha256: blob.sha256 }
+  return {
+    id,
+    name: name.name,
+    type: name.type,
+    createdAtMs,
+    downloadLimit: null,
+    sizeBytes: blob.sizeBytes,
+    sha256: blob.sha256,
+  }
 }
 
 /** Runs a step; when it fails, removes what the upload has stored so far. Never after publishing began. */

@@ -2,14 +2,30 @@
 // stored by a cache, changed by a proxy, sniffed or run by a browser; whole or in ranges, on conditions
 // (RFC 9110 sections 13 and 14), with its digest (RFC 9530).
 import type { Piece } from "../domain/content.ts"
+import type { SendTerms } from "../domain/downloads.ts"
 import { mediaTypes } from "../domain/document-name.ts"
 import type { SealedRow } from "../domain/files.ts"
 import { AppError } from "../errors.ts"
 import { newId } from "../ids.ts"
 import { attachment } from "../protocol/content-disposition.ts"
 import { reprDigest } from "../protocol/digest-fields.ts"
-import { evaluateConditions, httpDate, rangeApplies } from "../protocol/http-conditions.ts"
-import { type ByteRange, contentRange, multipartBytes, multipartHead, multipartTail, parseRange } from "../protocol/http-range.ts"
+import {
+  evaluateConditions,
+  httpDate,
+  opaqueTag,
+  parseConditions,
+  parseHttpDate,
+  rangeApplies,
+} from "../protocol/http-conditions.ts"
+import {
+  type ByteRange,
+  contentRange,
+  multipartBytes,
+  multipartHead,
+  multipartTail,
+  parseRange,
+  rangeBeginning,
+} from "../protocol/http-range.ts"
 
 /** Opens the document for these pieces; called only when bytes will really go out. */
 type Open = (pieces: readonly Piece[]) => Promise<ReadableStream<Uint8Array>>
@@ -35,6 +51,36 @@ function partialAnswer(ranges: readonly ByteRange[], mediaType: string, sizeByte
     "Content-Length": String(multipartBytes(boundary, mediaType, ranges, sizeBytes)),
   }
   return { status: 206, headers, pieces: [...pieces, utf8(multipartTail(boundary))] }
+}
+
+/** A strong tag of this service as the digest that it is; what cannot be one, stays as it is and equals none. */
+const digestOf = (tag: string): string => tag.replaceAll('"', "")
+
+/**
+ * Under what terms a request will be sent bytes of a document that is not known yet, so that its download can be claimed
+ * in the same step that finds the document; null when it never will be. Says the same as {@link documentResponse} does.
+ */
+export function sendTerms({ method, headers }: Request): SendTerms | null {
+  const { ifMatch, ifNoneMatch, unmodifiedSinceSeconds, modifiedSinceSeconds } = parseConditions(headers)
+  if (method !== "GET" || ifNoneMatch === "any") return null
+  return {
+    sha256In: ifMatch === null || ifMatch === "any" ? null : ifMatch.filter((tag) => !tag.startsWith("W/")).map(digestOf),
+    sha256NotIn: ifNoneMatch === null ? null : ifNoneMatch.map((tag) => digestOf(opaqueTag(tag))),
+    createdAtMostSeconds: unmodifiedSinceSeconds,
+    createdAfterSeconds: modifiedSinceSeconds,
+    range: rangeTerms(headers),
+  }
+}
+
+function rangeTerms(headers: Headers): SendTerms["range"] {
+  const beginning = rangeBeginning(headers.get("range") ?? undefined)
+  const ifRange = headers.get("if-range")
+  if (beginning === null || ifRange === null) return beginning === null ? null : { ...beginning, onlyOf: null }
+  const sha256 = /^"([0-9a-f]{64})"$/.exec(ifRange)?.[1]
+  if (sha256 !== undefined) return { ...beginning, onlyOf: { sha256 } }
+  const createdSeconds = parseHttpDate(ifRange)
+  // Neither tag nor date: the range never applies.
+  return createdSeconds === null ? null : { ...beginning, onlyOf: { createdSeconds } }
 }
 
 /**

@@ -5,6 +5,7 @@ import { PASSWORD_MAX_CHARS, PASSWORD_MIN_CHARS, passwordFault } from "../domain
 import { parseFilePosition } from "../domain/cursor.ts"
 import { type EmailAddress, parseEmailAddress } from "../domain/email-address.ts"
 import type { FilePosition } from "../domain/files.ts"
+import { isId } from "../ids.ts"
 
 export const emailField = z.string("An e-mail address is needed.").transform((text, context): EmailAddress => {
   const address = parseEmailAddress(text)
@@ -31,6 +32,22 @@ export const limitField = z
   .regex(/^[1-9]\d{0,2}$/, "Give a whole number from 1 to 200.")
   .transform(Number)
   .pipe(z.number().max(200, "Give a whole number from 1 to 200."))
+
+/** How often each client may download a file. */
+export const downloadLimitField = z
+  .int("Give a whole number, or null for no limit.")
+  .min(1, "Give a whole number from 1, or null for no limit.")
+  .max(1_000_000, "Give at most 1000000, or null for no limit.")
+  .nullable()
+
+/** Seconds in a query. Whether they are too many the deployment says. */
+export const secondsField = z
+  .string()
+  .regex(/^[1-9]\d{0,8}$/, "Give a whole number of seconds from 1.")
+  .transform(Number)
+
+/** An id in a query. */
+export const idField = z.string().refine(isId, "This is not an id.")
 
 export const cursorField = z.string().transform((text, context): FilePosition => {
   const position = parseFilePosition(text)

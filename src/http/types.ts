@@ -1,5 +1,6 @@
 // What handlers find in their context. A guarded sub-app has a caller, an open one has not: the compiler
 // refuses a handler that asks for a caller where no guard has put one.
+import type { Context } from "hono"
 import type { Powers } from "../domain/powers.ts"
 import type { Caller } from "../domain/sessions.ts"
 
@@ -16,3 +17,6 @@ export type AppEnv = {
 }
 
 export type GuardedEnv = AppEnv & { Variables: { caller: Caller } }
+
+/** The context of a handler, guarded or not. */
+export type AnyContext = Context<AppEnv> | Context<GuardedEnv>

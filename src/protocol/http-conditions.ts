@@ -12,32 +12,50 @@ export type Validators = {
 /** `proceed` as without conditions; `not_modified` is 304, `precondition_failed` is 412. */
 export type ConditionOutcome = "proceed" | "not_modified" | "precondition_failed"
 
+/** Opaque tags with their quotes, weak ones marked `W/`; `any` for `*`. */
+export type EntityTags = "any" | readonly string[]
+
+/**
+ * What the condition fields of a request say, before the resource is known. Null where a field is absent, silenced
+ * by the other of its pair, or to be ignored; an If-Match that is malformed holds for no tag at all.
+ */
+export type Conditions = {
+  ifMatch: EntityTags | null
+  unmodifiedSinceSeconds: number | null
+  ifNoneMatch: EntityTags | null
+  modifiedSinceSeconds: number | null
+}
+
+/** Reads the condition fields (RFC 9110 section 13.1). */
+export function parseConditions(headers: Pick<Headers, "get">): Conditions {
+  const [ifMatch, ifNoneMatch] = [headers.get("If-Match"), headers.get("If-None-Match")]
+  const dateOf = (field: string): number | null => parseHttpDate(headers.get(field) ?? "")
+  return {
+    ifMatch: ifMatch === null ? null : (parseEntityTags(ifMatch) ?? []),
+    unmodifiedSinceSeconds: ifMatch === null ? dateOf("If-Unmodified-Since") : null,
+    ifNoneMatch: ifNoneMatch === null ? null : (parseEntityTags(ifNoneMatch) ?? []),
+    modifiedSinceSeconds: ifNoneMatch === null ? dateOf("If-Modified-Since") : null,
+  }
+}
+
 /**
  * RFC 9110 section 13.2.2, steps 1 to 4; step 5 is {@link rangeApplies}. An entity tag field silences the date
  * field of its pair even when it is malformed. Malformed fields fall to the safe side: If-Match cannot hold, so it
  * fails; If-None-Match and dates (sections 13.1.3, 13.1.4) are ignored.
  */
 export function evaluateConditions(headers: Pick<Headers, "get">, resource: Validators): ConditionOutcome {
-  const ifMatch = headers.get("If-Match")
-  if (ifMatch !== null) {
-    // Section 13.1.1: strong comparison, under which a weak tag equals nothing.
-    const tags = parseEntityTags(ifMatch)
-    if (tags !== "any" && tags?.includes(resource.etag) !== true) return "precondition_failed"
-  } else {
-    const unmodifiedSince = parseHttpDate(headers.get("If-Unmodified-Since") ?? "")
-    if (unmodifiedSince !== null && resource.lastModifiedSeconds > unmodifiedSince) return "precondition_failed"
-  }
-
-  const ifNoneMatch = headers.get("If-None-Match")
-  if (ifNoneMatch !== null) {
-    // Section 13.1.2: weak comparison, under which only the opaque tags count.
-    const tags = parseEntityTags(ifNoneMatch)
-    const known = tags === "any" || tags?.some((tag) => tag.replace(/^W\//, "") === resource.etag) === true
-    return known ? "not_modified" : "proceed"
-  }
-  const modifiedSince = parseHttpDate(headers.get("If-Modified-Since") ?? "")
-  return modifiedSince !== null && resource.lastModifiedSeconds <= modifiedSince ? "not_modified" : "proceed"
+  const { ifMatch, unmodifiedSinceSeconds, ifNoneMatch, modifiedSinceSeconds } = parseConditions(headers)
+  const { etag, lastModifiedSeconds } = resource
+  // Section 13.1.1: strong comparison, under which a weak tag equals nothing.
+  if (ifMatch !== null && ifMatch !== "any" && !ifMatch.includes(etag)) return "precondition_failed"
+  if (unmodifiedSinceSeconds !== null && lastModifiedSeconds > unmodifiedSinceSeconds) return "precondition_failed"
+  // Section 13.1.2: weak comparison, under which only the opaque tags count.
+  if (ifNoneMatch === "any" || ifNoneMatch?.some((tag) => opaqueTag(tag) === etag) === true) return "not_modified"
+  return modifiedSinceSeconds !== null && lastModifiedSeconds <= modifiedSinceSeconds ? "not_modified" : "proceed"
 }
+
+/** A tag without its mark of weakness. */
+export const opaqueTag = (tag: string): string => tag.replace(/^W\//, "")
 
 /**
  * RFC 9110 section 13.1.5: whether a Range field is to be obeyed, as it is without If-Range. The entity tag is

@@ -38,6 +38,22 @@ export function parseRange(header: string | undefined, sizeBytes: number): Range
   return overlap(ranges) ? { kind: "whole" } : { kind: "ranges", ranges }
 }
 
+/**
+ * Where a Range field begins in a file whose size is not known yet: satisfiable when `first` is before the file's end
+ * or `suffixBytes` is not 0; from the very first byte when `first` is 0 or `suffixBytes` is the whole size or more.
+ * Null for the whole file. Positions past any real size count as the greatest safe integer.
+ */
+export function rangeBeginning(header: string | undefined): { first: number; suffixBytes: number } | null {
+  const specs = header === undefined ? null : parseSpecs(header)
+  if (specs === null) return null
+  const beginning = { first: Number.MAX_SAFE_INTEGER, suffixBytes: 0 }
+  for (const spec of specs) {
+    if ("first" in spec) beginning.first = Math.min(beginning.first, Number(spec.first))
+    else beginning.suffixBytes = Math.max(beginning.suffixBytes, Math.min(Number(spec.suffixLength), Number.MAX_SAFE_INTEGER))
+  }
+  return beginning
+}
+
 /** The specs of a well-formed bytes field; null for a field to ignore. */
 function parseSpecs(header: string): RangeSpec[] | null {
   const set = header.length > MAX_HEADER_CHARS ? undefined : /^bytes=(.*)$/i.exec(header)?.[1]

@@ -1,7 +1,7 @@
 // Download links under attack: who may use which, and that wrong ones cost nothing.
 import { env } from "cloudflare:workers"
 import { describe, expect, it } from "vitest"
-import { links } from "../../src/db/schema.ts"
+import { downloads, links } from "../../src/db/schema.ts"
 import { realDocument } from "../support/documents.ts"
 import { type TestClient, type Tokens, createTestClient } from "../support/client.ts"
 
@@ -21,7 +21,7 @@ async function mint(api: TestClient, tokens: Tokens, fileId: string): Promise<st
 
 /** Was the link used for this file ever? */
 async function isUsed(api: TestClient, fileId: string): Promise<boolean> {
-  return (await api.db.select().from(links)).some((link) => link.fileId === fileId && link.firstUsedAtMs !== null)
+  return (await api.db.select().from(downloads)).some((download) => download.fileId === fileId)
 }
 
 /** D1 and R2 that count every call made through them. */

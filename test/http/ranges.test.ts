@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers"
 import { beforeAll, describe, expect, it } from "vitest"
 import { PART_BYTES, SEALED_PART_BYTES, SEGMENT_BYTES } from "../../src/crypto/sealed-format.ts"
 import { createMemoryBudget } from "../../src/domain/memory.ts"
-import { blobs, files, links, uploads } from "../../src/db/schema.ts"
+import { blobs, files, downloads, uploads } from "../../src/db/schema.ts"
 import { docxOfSize, realDocument } from "../support/documents.ts"
 import { type ProblemBody, type TestClient, createTestClient } from "../support/client.ts"
 
@@ -320,8 +320,7 @@ describe("links", () => {
     expect((await use({ "If-None-Match": etag })).status).toBe(304)
     expect((await use({ "If-Match": '"x"' })).status).toBe(412)
     expect((await use({ Range: `bytes=${String(SIZE)}-` })).status).toBe(416)
-    const used = async (): Promise<boolean> =>
-      (await api.db.select().from(links)).some((row) => row.fileId === id && row.firstUsedAtMs !== null)
+    const used = async (): Promise<boolean> => (await api.db.select().from(downloads)).some((row) => row.fileId === id)
     expect(await used()).toBe(false)
     const part = await use({ Range: "bytes=100-199" })
     expect([part.status, equal(await bytesOf(part), document.subarray(100, 200))]).toEqual([206, true])

@@ -2,7 +2,8 @@
 import { createMiddleware } from "hono/factory"
 import { type Caller, authenticate } from "../../domain/sessions.ts"
 import { AppError } from "../../errors.ts"
-import type { GuardedEnv } from "../types.ts"
+import { accessCookie } from "../session-cookies.ts"
+import type { AnyContext, GuardedEnv } from "../types.ts"
 
 /**
  * The token of an `Authorization: Bearer` header (RFC 6750 section 2.1), or null when there is no such header.
@@ -16,11 +17,11 @@ export function bearerToken(header: string | undefined): string | null {
   return match[1]
 }
 
-async function callerOf(c: {
-  req: { header: (name: string) => string | undefined }
-  var: GuardedEnv["Variables"]
-}): Promise<Caller> {
-  const token = bearerToken(c.req.header("authorization"))
+/** The access token that a request brings: as a Bearer token, or else in a browser's cookie. */
+export const credential = (c: AnyContext): string | null => bearerToken(c.req.header("authorization")) ?? accessCookie(c)
+
+async function callerOf(c: AnyContext): Promise<Caller> {
+  const token = credential(c)
   if (token === null)
     throw new AppError("authentication_required", {
       detail: "Log in and send the access token as: Authorization: Bearer <token>",

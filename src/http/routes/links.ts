@@ -1,23 +1,112 @@
-// Asking for a download link, and using one.
+// Asking for download links, seeing and withdrawing them, and using one.
 import { Hono } from "hono"
+import { z } from "zod"
 import { openContent } from "../../domain/content.ts"
+import { formatFilePosition } from "../../domain/cursor.ts"
+import { watchDownload } from "../../domain/downloads.ts"
 import { findFile } from "../../domain/files.ts"
-import { mintLink, noteLinkUse, openLink } from "../../domain/links.ts"
-import { documentResponse } from "../document-response.ts"
-import { bearerToken } from "../middleware/guards.ts"
+import {
+  type LinkScope,
+  type ListedLink,
+  mintLink,
+  openLink,
+  pageOfLinks,
+  revokeAllLinks,
+  revokeLink,
+} from "../../domain/links.ts"
+import { fieldError } from "../../errors.ts"
+import { documentResponse, sendTerms } from "../document-response.ts"
+import { cursorField, idField, limitField, secondsField } from "../fields.ts"
+import { credential } from "../middleware/guards.ts"
 import type { AppEnv, GuardedEnv } from "../types.ts"
-import { pathId } from "../validate.ts"
+import { pathId, queryParameters, singleParameters } from "../validate.ts"
+
+const DEFAULT_LIMIT = 50
+const mintQuery = z.strictObject({ expiresIn: secondsField.optional() })
+const pageFields = { limit: limitField.optional(), cursor: cursorField.optional() }
+const scopeFields = { file: idField.optional(), client: idField.optional() }
 
 /** GET /:id makes a link. HEAD, which Hono sends here too, must not. */
-export const linkMintRoutes = new Hono<GuardedEnv>().get("/:id", async (c) => {
+export const linkMintRoutes = new Hono<GuardedEnv>().get("/:id", singleParameters, queryParameters(mintQuery), async (c) => {
   const id = pathId(c.req.param("id"))
   if (c.req.method === "HEAD") {
     await findFile(c.var.deps, id)
     return c.body(null, 200, { "Content-Type": "application/json" })
   }
-  const { url } = await mintLink(c.var.deps, c.var.caller, id)
+  const { url } = await mintLink(c.var.deps, c.var.caller, id, c.req.valid("query").expiresIn)
   return c.json({ "download-link": url, message: "success" })
 })
+
+/** Exactly what callers see of a link; never the link itself, which is kept nowhere. */
+const linkJson = (link: ListedLink) => ({
+  id: link.id,
+  file: { id: link.fileId, name: link.fileName },
+  createdAt: isoTime(link.createdAtMs),
+  expiresAt: isoTime(link.expiresAtMs),
+  download: {
+    state: link.download.state,
+    percent: link.download.percent,
+    startedAt: isoTime(link.download.startedAtMs),
+    deliveredAt: isoTime(link.download.deliveredAtMs),
+  },
+})
+
+const isoTime = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
+
+async function pageJson<T>(
+  deps: GuardedEnv["Variables"]["deps"],
+  scope: LinkScope,
+  query: { limit?: number | undefined; cursor?: { createdAtMs: number; id: string } | undefined },
+  show: (link: ListedLink) => T,
+) {
+  const { limit, cursor } = query
+  const page = await pageOfLinks(deps, scope, {
+    limit: limit ?? DEFAULT_LIMIT,
+    ...(cursor === undefined ? {} : { after: cursor }),
+  })
+  return { links: page.links.map(show), nextCursor: page.next === null ? null : formatFilePosition(page.next) }
+}
+
+/** A client's own live links. */
+export const clientLinkRoutes = new Hono<GuardedEnv>()
+  .get("/", singleParameters, queryParameters(z.strictObject(pageFields)), async (c) => {
+    const scope = { userId: c.var.caller.userId }
+    return c.json(await pageJson(c.var.deps, scope, c.req.valid("query"), linkJson))
+  })
+  .delete("/", async (c) => {
+    const revoked = await revokeAllLinks(c.var.deps, c.var.caller, { userId: c.var.caller.userId })
+    return c.json({ revoked, message: "success" })
+  })
+  .delete("/:id", async (c) => {
+    await revokeLink(c.var.deps, c.var.caller, { userId: c.var.caller.userId }, pathId(c.req.param("id")))
+    return c.body(null, 204)
+  })
+
+const opsScope = (ownerId: string, { file, client }: { file?: string | undefined; client?: string | undefined }): LinkScope => ({
+  ownerId,
+  ...(file === undefined ? {} : { fileId: file }),
+  ...(client === undefined ? {} : { userId: client }),
+})
+
+/** The live links to an operations user's own files. */
+export const opsLinkRoutes = new Hono<GuardedEnv>()
+  .get("/", singleParameters, queryParameters(z.strictObject({ ...pageFields, ...scopeFields })), async (c) => {
+    const scope = opsScope(c.var.caller.userId, c.req.valid("query"))
+    const show = (link: ListedLink) => ({ ...linkJson(link), client: link.client })
+    return c.json(await pageJson(c.var.deps, scope, c.req.valid("query"), show))
+  })
+  .delete("/", singleParameters, queryParameters(z.strictObject(scopeFields)), async (c) => {
+    const { file, client } = c.req.valid("query")
+    // Nobody means all links to all files by leaving something out.
+    if (file === undefined && client === undefined)
+      throw fieldError("file", "missing", "Name the file or the client whose links are to be withdrawn: ?file= or ?client=")
+    const revoked = await revokeAllLinks(c.var.deps, c.var.caller, opsScope(c.var.caller.userId, { file, client }))
+    return c.json({ revoked, message: "success" })
+  })
+  .delete("/:id", async (c) => {
+    await revokeLink(c.var.deps, c.var.caller, { ownerId: c.var.caller.userId }, pathId(c.req.param("id")))
+    return c.body(null, 204)
+  })
 
 /**
  * GET /:token sends the document. Not behind a guard: the link is checked first, because a forged one must
@@ -25,14 +114,18 @@ export const linkMintRoutes = new Hono<GuardedEnv>().get("/:id", async (c) => {
  */
 export const downloadRoutes = new Hono<AppEnv>().get("/:token", async (c) => {
   const { deps } = c.var
-  const bearer = bearerToken(c.req.header("authorization"))
   const token = c.req.param("token")
   // One spelling per link: a percent-encoded one is none.
   const isPlain = new URL(c.req.url).pathname.endsWith(`/${token}`)
-  const found = await openLink(deps, isPlain ? token : "", bearer)
+  const found = await openLink(deps, isPlain ? token : "", credential(c), sendTerms(c.req.raw))
   return documentResponse(c.req.raw, found, async (pieces) => {
-    const body = await openContent(deps, found.blob, pieces)
-    deps.afterwards(noteLinkUse(deps, found.link))
-    return body
+    if (found.download === null) throw new TypeError("bytes are sent for a claimed download only")
+    const watch = watchDownload(deps, found.download, pieces)
+    try {
+      return await openContent(deps, found.blob, pieces, watch)
+    } catch (error) {
+      await watch.failed()
+      throw error
+    }
   })
 })

@@ -4,6 +4,8 @@ import { z } from "zod"
 import { checkLogin } from "../../domain/accounts.ts"
 import { parseEmailAddress } from "../../domain/email-address.ts"
 import { type Role, endSession, refreshSession, startSession } from "../../domain/sessions.ts"
+import { fieldError } from "../../errors.ts"
+import { clearSessionCookies, refreshCookie, sessionAnswer } from "../session-cookies.ts"
 import type { AppEnv, GuardedEnv } from "../types.ts"
 import { jsonBody, limitJson, requireJson } from "../validate.ts"
 
@@ -11,21 +13,28 @@ import { jsonBody, limitJson, requireJson } from "../validate.ts"
 const loginBody = z.strictObject({
   email: z.string("An e-mail address is needed.").max(1000, "This is too long."),
   password: z.string("A password is needed.").max(4000, "This is too long."),
+  /** For browsers: the tokens come in cookies instead of the body. */
+  cookies: z.boolean().default(false),
 })
-const refreshBody = z.strictObject({ refreshToken: z.string("A refresh token is needed.").max(200, "This is too long.") })
+// Nothing in the body: the token is in the browser's cookie.
+const refreshBody = z.strictObject({
+  refreshToken: z.string("A refresh token is needed.").max(200, "This is too long.").optional(),
+})
 
 /** POST /login for one role. */
 export const loginRoutes = (role: Role) =>
   new Hono<AppEnv>().post("/login", requireJson, limitJson, jsonBody(loginBody), async (c) => {
-    const { email, password } = c.req.valid("json")
+    const { email, password, cookies } = c.req.valid("json")
     const user = await checkLogin(c.var.deps, role, parseEmailAddress(email), password)
-    return c.json({ ...(await startSession(c.var.deps, user.id)), message: "success" })
+    return sessionAnswer(c, await startSession(c.var.deps, user.id), cookies)
   })
 
 /** POST /refresh: open, because the refresh token is what is shown. */
 export const refreshRoutes = new Hono<AppEnv>().post("/refresh", requireJson, limitJson, jsonBody(refreshBody), async (c) => {
-  const tokens = await refreshSession(c.var.deps, c.req.valid("json").refreshToken)
-  return c.json({ ...tokens, message: "success" })
+  const { refreshToken } = c.req.valid("json")
+  const token = refreshToken ?? refreshCookie(c)
+  if (token === null) throw fieldError("refreshToken", "missing", "A refresh token is needed.")
+  return sessionAnswer(c, await refreshSession(c.var.deps, token), refreshToken === undefined)
 })
 
 /** For whoever is logged in. */
@@ -36,5 +45,6 @@ export const ownSessionRoutes = new Hono<GuardedEnv>()
   })
   .post("/logout", async (c) => {
     await endSession(c.var.deps, c.var.caller)
+    clearSessionCookies(c)
     return c.json({ message: "success" })
   })
