@@ -155,7 +155,7 @@ function mayDownload(found: Found, terms: SendTerms | null, requestId: string): 
   if (download === null && claimsUsed >= file.downloadLimit) return "used_up"
   // What will be answered without bytes needs no claim: HEAD, 304, 412, 416.
   if (terms === null || !termsHold(terms, found)) return "yes"
-  return download === null || download.deliveredAtMs === null ? "held" : "used_up"
+  return (download?.deliveredAtMs ?? null) === null ? "held" : "used_up"
 }
 
 /** A page of live links in a scope, newest first. */
