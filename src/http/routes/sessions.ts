@@ -4,6 +4,7 @@ import { z } from "zod"
 import { checkLogin } from "../../domain/accounts.ts"
 import { parseEmailAddress } from "../../domain/email-address.ts"
 import { type Role, endSession, refreshSession, startSession } from "../../domain/sessions.ts"
+import { limitFloods } from "../middleware/floods.ts"
 import type { AppEnv, GuardedEnv } from "../types.ts"
 import { jsonBody, limitJson, requireJson } from "../validate.ts"
 
@@ -16,7 +17,7 @@ const refreshBody = z.strictObject({ refreshToken: z.string("A refresh token is 
 
 /** POST /login for one role. */
 export const loginRoutes = (role: Role) =>
-  new Hono<AppEnv>().post("/login", requireJson, limitJson, jsonBody(loginBody), async (c) => {
+  new Hono<AppEnv>().post("/login", limitFloods, requireJson, limitJson, jsonBody(loginBody), async (c) => {
     const { email, password } = c.req.valid("json")
     const user = await checkLogin(c.var.deps, role, parseEmailAddress(email), password)
     return c.json({ ...(await startSession(c.var.deps, user.id)), message: "success" })
