@@ -35,6 +35,15 @@ export const exchangePasswordHash = (db: Db, userId: string, oldHash: string, ne
     .set({ passwordHash: sql`case when ${users.passwordHash} = ${oldHash} then ${newHash} else null end` })
     .where(eq(users.id, userId))
 
+/** Changes nothing; but where the password is another by now, or the account disabled, the whole batch breaks. */
+export const confirmPasswordHash = (db: Db, userId: string, passwordHash: string) =>
+  db
+    .update(users)
+    .set({
+      passwordHash: sql`case when ${users.passwordHash} = ${passwordHash} and ${users.disabledAtMs} is null then ${users.passwordHash} else null end`,
+    })
+    .where(eq(users.id, userId))
+
 export const setPasswordHash = (db: Db, userId: string, passwordHash: string) =>
   db.update(users).set({ passwordHash }).where(eq(users.id, userId))
 

@@ -7,7 +7,7 @@ import { fieldError } from "../errors.ts"
 export { PASSWORD_MAX_CHARS, passwordFault } from "../crypto/password.ts"
 
 /** The product, and what people make of the box that they are typing into. */
-const CONTEXT_WORDS = [
+const CONTEXT_WORDS: ReadonlySet<string> = new Set([
   "sealpost",
   "sealed",
   "seal",
@@ -18,7 +18,7 @@ const CONTEXT_WORDS = [
   "document",
   "download",
   "upload",
-]
+])
 const MIN_PIECES = 4
 /** Shorter ones are in every random text. */
 const MIN_WORD_CHARS = 4
@@ -39,6 +39,9 @@ const SEQUENCES = [
   "!@#$%^&*()",
 ].flatMap((row) => [row, Array.from(row).reverse().join("")])
 
+/** What people put behind a word. */
+const YEAR = /^(?:19|20)\d\d$/
+
 const LEET: Record<string, string> = { "0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "@": "a", $: "s", "!": "i" }
 const readLeet = (text: string): string => Array.from(text, (char) => LEET[char] ?? char).join("")
 
@@ -51,30 +54,33 @@ function common(): ReadonlySet<string> {
 }
 
 /** The words that somebody who knows the address would try. */
-const wordsOf = (emailKey: string): string[] =>
-  [emailKey, ...emailKey.split(/[@.+_-]/)].filter((word) => word.length >= MIN_RUN_CHARS)
+const wordsOf = (emailKey: string): string[] => emailKey.split(/[@.+_-]/).filter((word) => word.length >= MIN_RUN_CHARS)
 
 function isRunOrSequence(text: string): boolean {
   if (text.length < MIN_RUN_CHARS) return false
   return text === (text[0] ?? "").repeat(text.length) || SEQUENCES.some((row) => row.includes(text))
 }
 
+/** What a stretch counts as, in small letters and with its disguises read; null where it is no piece. */
+function pieceOf(plain: string, read: string, ownWords: ReadonlySet<string>): string | null {
+  if (ownWords.has(plain) || ownWords.has(read)) return "(own address)"
+  if (plain.length === 1 || isRunOrSequence(plain) || YEAR.test(plain)) return plain
+  if (CONTEXT_WORDS.has(plain) || CONTEXT_WORDS.has(read)) return read
+  if (plain.length < MIN_WORD_CHARS) return null
+  return common().has(plain) || common().has(read) ? read : null
+}
+
 /** How many different pieces the text falls into, taking them as large as they come. */
-function countPieces(text: string, context: ReadonlySet<string>): number {
-  const plain = text.toLowerCase()
-  const leet = readLeet(plain)
+function countPieces(text: string, ownWords: ReadonlySet<string>): number {
+  const leet = readLeet(text)
   // best[i]: the fewest different pieces for the first i characters.
   const best: ReadonlySet<string>[] = [new Set()]
-  for (let end = 1; end <= plain.length; end++) {
+  for (let end = 1; end <= text.length; end++) {
     let fewest: ReadonlySet<string> | undefined
     for (let start = Math.max(0, end - MAX_WORD_CHARS); start < end; start++) {
-      const [piece, read] = [plain.slice(start, end), leet.slice(start, end)]
-      const isPiece =
-        piece.length === 1 ||
-        isRunOrSequence(piece) ||
-        [piece, read].some((word) => context.has(word) || (word.length >= MIN_WORD_CHARS && common().has(word)))
-      if (!isPiece) continue
-      const pieces = new Set(best[start]).add(read)
+      const piece = pieceOf(text.slice(start, end), leet.slice(start, end), ownWords)
+      if (piece === null) continue
+      const pieces = new Set(best[start]).add(piece)
       if (fewest === undefined || pieces.size < fewest.size) fewest = pieces
     }
     best.push(fewest ?? new Set())
@@ -93,8 +99,8 @@ function repeatsShortThing(text: string): boolean {
 /** Would somebody who knows the product and the address guess this soon? */
 export function isEasyToGuess(password: string, emailKey: string): boolean {
   const text = password.normalize("NFKC").toLowerCase()
-  const context = new Set([...CONTEXT_WORDS, ...wordsOf(emailKey)])
-  return common().has(text) || repeatsShortThing(text) || countPieces(text.replaceAll(/[\s._-]+/g, " "), context) < MIN_PIECES
+  const oneSeparator = text.replaceAll(/[\s._-]+/g, " ")
+  return common().has(text) || repeatsShortThing(text) || countPieces(oneSeparator, new Set(wordsOf(emailKey))) < MIN_PIECES
 }
 
 /**

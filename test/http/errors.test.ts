@@ -197,6 +197,8 @@ describe("every route", () => {
 
   it("is in the table of who may do what, and nothing but that table is reachable without login", () => {
     const open = [
+      "/api/auth/password/forgot",
+      "/api/auth/password/reset",
       "/api/auth/refresh",
       "/api/client/login",
       "/api/client/resend-verification",
@@ -205,12 +207,15 @@ describe("every route", () => {
       "/api/ops/login",
       "/healthz",
       "/page.css",
+      "/reset-password",
+      "/reset-password.js",
       "/verify-email.js",
       "/verify-email/:handle",
     ]
     const guarded: Record<string, string> = {
       "/api/auth/logout": "anyone logged in",
       "/api/auth/me": "anyone logged in",
+      "/api/auth/password/change": "anyone logged in",
       "/api/client/download/:id": "client",
       "/api/client/files": "client",
       "/api/ops/files": "ops",

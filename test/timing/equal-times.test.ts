@@ -96,9 +96,8 @@ beforeAll(async () => {
   for (let i = 0; i < KNOWN; i++) {
     const email = `known${String(i)}@example.org`
     const address = `2001:db8:${randomGroup()}:${randomGroup()}::1`
-    const { verifyUrl } = (await (await post("/api/client/signup", { email, password: PASSWORD }, address)).json()) as {
-      verifyUrl: string
-    }
+    const signedUp = await post("/api/client/signup", { email, password: PASSWORD }, address)
+    const { verifyUrl } = await signedUp.json<{ verifyUrl: string }>()
     let code: string | undefined
     while (code === undefined) {
       code = /#([0-9A-Z]{4}-[0-9A-Z]{4})/.exec(

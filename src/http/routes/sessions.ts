@@ -20,7 +20,7 @@ export const loginRoutes = (role: Role) =>
   new Hono<AppEnv>().post("/login", limitFloods, requireJson, limitJson, jsonBody(loginBody), async (c) => {
     const { email, password } = c.req.valid("json")
     const user = await checkLogin(c.var.deps, role, parseEmailAddress(email), password)
-    return c.json({ ...(await startSession(c.var.deps, user.id)), message: "success" })
+    return c.json({ ...(await startSession(c.var.deps, user.id, user.passwordHash)), message: "success" })
   })
 
 /** POST /refresh: open, because the refresh token is what is shown. */
