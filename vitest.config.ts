@@ -40,11 +40,15 @@ export default defineConfig({
             },
           })),
         ],
+        // With production's caps on password hashing (test/support/production-caps.ts).
+        resolve: {
+          alias: [{ find: /^node:crypto$/, replacement: join(import.meta.dirname, "test/support/capped-node-crypto.ts") }],
+        },
         test: {
           name: "workers",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/node/**", "test/e2e/**"],
-          setupFiles: ["./test/support/apply-migrations.ts"],
+          exclude: ["test/node/**", "test/e2e/**", "test/timing/**"],
+          setupFiles: ["./test/support/production-caps.ts", "./test/support/apply-migrations.ts"],
           globalSetup: ["./test/support/mail-server.ts"],
           testTimeout: 30_000,
         },

@@ -2,6 +2,7 @@
 import { parseKeyRing, mapKeyRing } from "../src/crypto/keyring.ts"
 import { hashPassword, importPepper, passwordFault } from "../src/crypto/password.ts"
 import { type EmailAddress, parseEmailAddress } from "../src/domain/email-address.ts"
+import { isEasyToGuess } from "../src/domain/password-rules.ts"
 import { newId } from "../src/ids.ts"
 import { type Place, executeSql, sqlText } from "./wrangler.ts"
 
@@ -29,6 +30,8 @@ export function requireEmail(text: string): EmailAddress {
 export async function createOpsAccount(place: Place, peppers: string, address: EmailAddress, password: string): Promise<boolean> {
   const fault = passwordFault(password)
   if (fault !== null) throw new UsageError(passwordSentences[fault])
+  if (isEasyToGuess(password, address.key))
+    throw new UsageError("The password is easy to guess: take four or more unrelated words.")
   const ring = parseKeyRing(peppers)
   if (typeof ring === "string") throw new UsageError(`PASSWORD_PEPPERS is not usable: ${ring}.`)
   const hash = await hashPassword(await mapKeyRing(ring, importPepper), password)

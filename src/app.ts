@@ -13,6 +13,7 @@ import { clientFileRoutes, opsFileRoutes } from "./http/routes/files.ts"
 import { healthRoutes } from "./http/routes/health.ts"
 import { clientLinkRoutes, downloadRoutes, linkMintRoutes, opsLinkRoutes } from "./http/routes/links.ts"
 import { pageRoutes } from "./http/routes/pages.ts"
+import { forgottenPasswordRoutes, ownPasswordRoutes } from "./http/routes/passwords.ts"
 import { loginRoutes, ownSessionRoutes, refreshRoutes } from "./http/routes/sessions.ts"
 import { uploadRoutes } from "./http/routes/uploads.ts"
 import type { AppEnv, GuardedEnv } from "./http/types.ts"
@@ -35,7 +36,11 @@ export function createApp(options: AppOptions = {}) {
   app.route("/download-file", downloadRoutes)
 
   app.route("/api/auth", refreshRoutes)
-  app.route("/api/auth", new Hono<GuardedEnv>().use(requireLogin).route("/", ownSessionRoutes))
+  app.route("/api/auth/password", forgottenPasswordRoutes)
+  app.route(
+    "/api/auth",
+    new Hono<GuardedEnv>().use(requireLogin).route("/", ownSessionRoutes).route("/password", ownPasswordRoutes),
+  )
 
   app.route("/api/client", accountRoutes)
   app.route("/api/client", loginRoutes("client"))

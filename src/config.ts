@@ -20,6 +20,7 @@ export type Config = {
   maxFileBytes: number
   linkLifetimeSeconds: number
   memoryBudgetBytes: number
+  passwordMinChars: number
 }
 
 /** One thing that keeps Sealpost from starting. */
@@ -78,6 +79,10 @@ const settings = {
   MEMORY_BUDGET_MIB: {
     schema: integer(16, 1024).default(80),
     remedy: "give a whole number of MiB from 16; an isolate has 128 MB for everything",
+  },
+  PASSWORD_MIN_LENGTH: {
+    schema: integer(8, 64).default(15),
+    remedy: "give a whole number of characters from 8 to 64; NIST SP 800-63B-4 asks for 15 where a password is all there is",
   },
 } as const
 type Settings = { [K in keyof typeof settings]: z.output<(typeof settings)[K]["schema"]> }
@@ -152,6 +157,7 @@ export function parseConfig(env: Record<string, unknown>): { config: Config; sec
       maxFileBytes: values.MAX_FILE_BYTES,
       linkLifetimeSeconds: values.LINK_LIFETIME_SECONDS,
       memoryBudgetBytes: values.MEMORY_BUDGET_MIB * 2 ** 20,
+      passwordMinChars: values.PASSWORD_MIN_LENGTH,
     },
     secrets,
   }

@@ -21,10 +21,16 @@ export type ErrorCode =
   | "email_not_verified"
   | "forbidden"
   | "cross_site"
+  | "wrong_password"
+  | "too_many_requests"
   // Proof of address
   | "wrong_code"
   | "verification_expired"
   | "verification_exhausted"
+  | "password_required"
+  // Forgotten passwords
+  | "reset_token_invalid"
+  | "reset_token_spent"
   // Documents
   | "unsupported_document"
   // Links
@@ -39,6 +45,7 @@ export type ErrorCode =
   | "key_unavailable"
   | "misconfigured"
   | "busy"
+  | "database_unavailable"
   | "internal"
 
 /** One wrong field of a request: where it is, and the rule that it breaks. */
@@ -54,6 +61,8 @@ export type AppErrorOptions = {
   unsatisfiedSizeBytes?: number
   /** When trying again may help. */
   retryAfterSeconds?: number
+  /** Which quota is used up, for `too_many_requests`; its name says what is counted. */
+  quota?: { policy: string; quota: number; windowSeconds: number }
   /** For the log: why really. May name internals, never a secret. */
   reason?: string
   cause?: unknown

@@ -25,15 +25,22 @@ export const users = sqliteTable(
   (table) => [uniqueIndex("users_email_key").on(table.emailKey), check("users_role", sql`${table.role} in ('ops', 'client')`)],
 )
 
-/** One pending proof of address. Rows without a user are decoys, so that strangers learn nothing from them. */
+/**
+ * One pending proof of address. The account itself exists only once an address is proven. Rows that are not
+ * provable are decoys, so that strangers learn nothing from them.
+ */
 export const verifications = sqliteTable(
   "verifications",
   {
     id: text().primaryKey(),
-    userId: text("user_id").references(() => users.id, { onDelete: "cascade" }),
+    /** As the person wrote it; becomes the account's. */
+    email: text().notNull().default(""),
     emailKey: text("email_key").notNull(),
-    /** The password of this very sign-up: proving this mail makes it the account's. */
+    /** The password of this very sign-up: proving this mail makes it the account's. Null: whichever pending one is shown. */
     passwordHash: text("password_hash"),
+    /** Pseudonym of the network address that signed up. From elsewhere the password is asked for as well. */
+    place: text(),
+    isProvable: integer("is_provable", { mode: "boolean" }).notNull().default(false),
     /** Keyed hash of the code, hex (crypto/verify-handle.ts). */
     codeMac: text("code_mac").notNull(),
     attempts: integer().notNull().default(0),
@@ -41,7 +48,50 @@ export const verifications = sqliteTable(
     expiresAtMs: integer("expires_at_ms").notNull(),
     usedAtMs: integer("used_at_ms"),
   },
-  (table) => [index("verifications_user").on(table.userId), index("verifications_expiry").on(table.expiresAtMs)],
+  (table) => [
+    index("verifications_email").on(table.emailKey, table.createdAtMs),
+    index("verifications_expiry").on(table.expiresAtMs),
+  ],
+)
+
+/** Links for choosing a new password. Rows without a user are decoys. */
+export const passwordResets = sqliteTable(
+  "password_resets",
+  {
+    /** SHA-256 of the token, hex. */
+    hash: text().primaryKey(),
+    userId: text("user_id").references(() => users.id, { onDelete: "cascade" }),
+    createdAtMs: integer("created_at_ms").notNull(),
+    expiresAtMs: integer("expires_at_ms").notNull(),
+    usedAtMs: integer("used_at_ms"),
+  },
+  (table) => [index("password_resets_user").on(table.userId), index("password_resets_expiry").on(table.expiresAtMs)],
+)
+
+/** How often something was tried in the window that is running (domain/limits.ts). */
+export const limitCounters = sqliteTable(
+  "limit_counters",
+  {
+    /** The limit's name and a pseudonym of what it counts: no addresses. */
+    key: text().primaryKey(),
+    count: integer().notNull(),
+    resetsAtMs: integer("resets_at_ms").notNull(),
+  },
+  (table) => [index("limit_counters_reset").on(table.resetsAtMs)],
+)
+
+/** Where people have logged in from: strangers' failures elsewhere do not lock them out there. */
+export const knownPlaces = sqliteTable(
+  "known_places",
+  {
+    /** Pseudonym of account and network address. */
+    place: text().primaryKey(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    seenAtMs: integer("seen_at_ms").notNull(),
+  },
+  (table) => [index("known_places_user").on(table.userId), index("known_places_seen").on(table.seenAtMs)],
 )
 
 /** One login of one user: the family of refresh tokens that descends from it. */

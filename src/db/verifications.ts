@@ -1,18 +1,11 @@
-import { and, eq, isNull, lt, sql } from "drizzle-orm"
+import { and, desc, eq, gt, isNotNull, isNull, lt, ne, sql } from "drizzle-orm"
 import type { Db } from "./client.ts"
-import { users, verifications } from "./schema.ts"
+import { verifications } from "./schema.ts"
 
 export type Verification = typeof verifications.$inferSelect
 
 export const insertVerification = (db: Db, verification: typeof verifications.$inferInsert) =>
   db.insert(verifications).values(verification)
-
-/** Links a pending verification to the account of its address, whichever request made that account. */
-export const insertVerificationForEmail = (db: Db, verification: Omit<typeof verifications.$inferInsert, "userId">) =>
-  db.insert(verifications).values({
-    ...verification,
-    userId: sql`(select ${users.id} from ${users} where ${users.emailKey} = ${verification.emailKey} and ${users.verifiedAtMs} is null)`,
-  })
 
 /**
  * Takes one try at a code: counts it and returns the row, in one statement, so that parallel guesses
@@ -27,13 +20,21 @@ export async function takeAttempt(db: Db, id: string, maxAttempts: number): Prom
   return rows[0]
 }
 
-/** The passwords of the sign-ups that are pending for an account: one hash for each sign-up. */
-export const listPendingPasswords = (db: Db, userId: string) =>
+/** The newest sign-ups with an address that nobody has proven, decoys among them. */
+export const listPendingSignUps = (db: Db, emailKey: string, sinceMs: number, limit: number) =>
   db
-    .selectDistinct({ passwordHash: verifications.passwordHash })
+    .select()
     .from(verifications)
-    .where(eq(verifications.userId, userId))
-    .limit(2)
+    .where(
+      and(
+        eq(verifications.emailKey, emailKey),
+        gt(verifications.createdAtMs, sinceMs),
+        isNull(verifications.usedAtMs),
+        isNotNull(verifications.passwordHash),
+      ),
+    )
+    .orderBy(desc(verifications.createdAtMs))
+    .limit(limit)
     .all()
 
 export const findVerification = (db: Db, id: string) => db.select().from(verifications).where(eq(verifications.id, id)).get()
@@ -44,12 +45,15 @@ export const markVerificationUsed = (db: Db, id: string, atMs: number) =>
     .set({ usedAtMs: atMs })
     .where(and(eq(verifications.id, id), isNull(verifications.usedAtMs)))
 
-/** Once an address is proven, its other pending proofs are void: they carry other people's passwords. */
-export const expireOtherVerifications = (db: Db, userId: string, exceptId: string, atMs: number) =>
+/**
+ * Once an address is proven, its other pending proofs become decoys: they carry other people's passwords. Their
+ * ends stay as they are, or whoever holds one would learn of the proof.
+ */
+export const makeOtherVerificationsDecoys = (db: Db, emailKey: string, exceptId: string) =>
   db
     .update(verifications)
-    .set({ expiresAtMs: atMs })
-    .where(and(eq(verifications.userId, userId), sql`${verifications.id} <> ${exceptId}`, isNull(verifications.usedAtMs)))
+    .set({ isProvable: false })
+    .where(and(eq(verifications.emailKey, emailKey), ne(verifications.id, exceptId)))
 
 export const deleteVerificationsBefore = (db: Db, expiredBeforeMs: number) =>
   db.delete(verifications).where(lt(verifications.expiresAtMs, expiredBeforeMs))

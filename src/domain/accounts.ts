@@ -1,148 +1,134 @@
-// Accounts of clients: sign-up, proof of address, and checking a password. Ops accounts are made by an
+// Accounts of clients: sign-up, proof of address, and checking a login. Ops accounts are made by an
 // administrator's command alone (scripts/ops-create.ts): nothing in here can create or become one.
-// To a stranger, known and unknown addresses look the same: same answers, same work, same rows counted.
+// To a stranger, known and unknown addresses look the same: same answers, same work, same rows counted
+// (docs/decisions/0012).
 import { toHex } from "../crypto/bytes.ts"
-import { checkPassword, hashPassword } from "../crypto/password.ts"
+import { hashPassword, isOutdated, matchPasswords } from "../crypto/password.ts"
+import { pseudonym } from "../crypto/pseudonym.ts"
 import { codeMac, newCode, openHandle, sealHandle } from "../crypto/verify-handle.ts"
-import { type Statement, runBatch } from "../db/client.ts"
-import { countMailsSince } from "../db/outbox.ts"
+import { runBatch } from "../db/client.ts"
+import { isConstraintFailure } from "../db/d1-errors.ts"
 import type { Role } from "../db/schema.ts"
-import {
-  type User,
-  findUserByEmailKey,
-  insertUnverifiedClient,
-  markUserVerified,
-  replaceUnverifiedPassword,
-  upgradePasswordHash,
-} from "../db/users.ts"
+import { type User, deleteUnverifiedUser, findUserByEmailKey, insertClient, upgradePasswordHash } from "../db/users.ts"
 import {
   type Verification,
-  expireOtherVerifications,
   findVerification,
   insertVerification,
-  insertVerificationForEmail,
-  listPendingPasswords,
+  listPendingSignUps,
+  makeOtherVerificationsDecoys,
   markVerificationUsed,
   takeAttempt,
 } from "../db/verifications.ts"
 import { AppError } from "../errors.ts"
-import { type Message, alreadyRegisteredMessage, verificationMessage } from "../mail/messages.ts"
+import { alreadyRegisteredMessage, verificationMessage } from "../mail/messages.ts"
+import { newId } from "../ids.ts"
+import { commitWithMail, takeMailLimits } from "./account-mail.ts"
 import { auditEvent } from "./audit.ts"
 import type { EmailAddress } from "./email-address.ts"
-import { deliverMail, enqueueMail } from "./outbox.ts"
+import { callerAddress, takeAddressLimit, takeLoginLimits, welcome } from "./limits.ts"
+import { requireGoodPassword } from "./password-rules.ts"
 import type { Powers } from "./powers.ts"
-import { newId } from "../ids.ts"
-
-export { PASSWORD_MAX_CHARS, PASSWORD_MIN_CHARS, passwordFault } from "../crypto/password.ts"
 
 const VERIFICATION_MINUTES = 60
 const VERIFICATION_LIFETIME_MS = VERIFICATION_MINUTES * 60_000
+/** So long another mail can be asked for; the sweeper's day after the code's end. */
+const SIGN_UP_LIFETIME_MS = 24 * 60 * 60_000
 const MAX_ATTEMPTS = 10
-/** Mails that one address gets from us in an hour, whoever asks for them. */
-export const MAX_MAILS_PER_HOUR = 5
+/** More sign-ups with one address than this are not looked at together; `signup-mail` allows fewer in an hour. */
+const MAX_PENDING = 50
 
-type Deps = Pick<Powers, "db" | "keys" | "mailer" | "now" | "policy" | "request" | "afterwards" | "log">
+type Deps = Pick<Powers, "db" | "keys" | "mailer" | "now" | "policy" | "request" | "afterwards" | "log" | "hashing">
+
+/** Where a sign-up came from: whoever proves it from there need not show its password again. */
+const signUpPlace = (deps: Deps, emailKey: string): Promise<string> =>
+  pseudonym(deps.keys.peppers, "sign-up", emailKey, callerAddress(deps))
+
+const pendingSignUps = (deps: Deps, emailKey: string): Promise<Verification[]> =>
+  listPendingSignUps(deps.db, emailKey, deps.now() - SIGN_UP_LIFETIME_MS, MAX_PENDING)
+
+type ProofOf = Pick<Verification, "email" | "emailKey" | "passwordHash" | "place" | "isProvable">
 
 /** A fresh pair of handle and code, and the row that remembers it. */
-async function newProof(deps: Deps, emailKey: string, passwordHash: string) {
+async function newProof(deps: Deps, of: ProofOf) {
   const id = newId()
   const code = newCode()
   const mac = await codeMac(deps.keys.handleKeys, deps.keys.handleKeys.currentId, id, code)
   if (mac === null) throw new TypeError("a ring holds its current key")
   const createdAtMs = deps.now()
   const verifyUrl = `${deps.policy.publicOrigin}/verify-email/${await sealHandle(deps.keys.handleKeys, id)}`
-  const row = {
-    id,
-    emailKey,
-    passwordHash,
-    codeMac: toHex(mac),
-    createdAtMs,
-    expiresAtMs: createdAtMs + VERIFICATION_LIFETIME_MS,
-  }
-  return { code, verifyUrl, row }
+  const row = { ...of, id, codeMac: toHex(mac), createdAtMs, expiresAtMs: createdAtMs + VERIFICATION_LIFETIME_MS }
+  const message = verificationMessage({ verifyUrl, code, validMinutes: VERIFICATION_MINUTES })
+  return { verifyUrl, row, message }
 }
-
-/** Commits the statements together with a mail, where the address may still get one, and sends it afterwards. */
-async function commitWithMail(
-  deps: Deps,
-  statements: [Statement, ...Statement[]],
-  address: EmailAddress,
-  kind: string,
-  message: Message,
-) {
-  const createdAtMs = deps.now()
-  const recent = await countMailsSince(deps.db, address.mailbox, createdAtMs - 60 * 60_000)
-  if (recent >= MAX_MAILS_PER_HOUR) {
-    await runBatch(deps.db, statements)
-    return
-  }
-  const id = newId()
-  const mail = {
-    id,
-    kind,
-    recipient: address.mailbox,
-    createdAtMs,
-    expiresAtMs: createdAtMs + VERIFICATION_LIFETIME_MS,
-    ...message,
-  }
-  await runBatch(deps.db, [...statements, enqueueMail(deps.db, mail)])
-  deps.afterwards(deliverMail(deps, id))
-}
-
-const proofMessage = (proof: { verifyUrl: string; code: string }): Message =>
-  verificationMessage({ verifyUrl: proof.verifyUrl, code: proof.code, validMinutes: VERIFICATION_MINUTES })
 
 /**
  * Registers a client, or pretends to. A known owner is told by mail instead.
- * @param password - one that `passwordFault` let through
  * @returns the encrypted URL; it proves nothing without the code in the mail
+ * @throws AppError `validation_failed` for a password that is too easy to guess, `too_many_requests`, `busy`
  */
 export async function signUp(deps: Deps, address: EmailAddress, password: string): Promise<{ verifyUrl: string }> {
-  const passwordHash = await hashPassword(deps.keys.peppers, password)
+  requireGoodPassword("password", password, address.key)
+  deps.hashing.requireRoom()
+  await takeAddressLimit(deps, "signup-address")
+  await takeMailLimits(deps, "signup-mail", address)
   const user = await findUserByEmailKey(deps.db, address.key)
-  const proof = await newProof(deps, address.key, passwordHash)
-  if (user !== undefined && user.verifiedAtMs !== null) {
-    const message = alreadyRegisteredMessage({ publicOrigin: deps.policy.publicOrigin })
-    await commitWithMail(
-      deps,
-      [insertVerification(deps.db, { ...proof.row, passwordHash: null })],
-      address,
-      "already_registered",
+  const pending = await pendingSignUps(deps, address.key)
+  const isKnown = user !== undefined && user.verifiedAtMs !== null
+  // Made like the others of this address, so that a login can try all of them at once.
+  const like = (isKnown ? user.passwordHash : null) ?? pending[0]?.passwordHash ?? null
+  const passwordHash = await deps.hashing.takeTurn(() => hashPassword(deps.keys.peppers, password, like))
+  const place = await signUpPlace(deps, address.key)
+  const proof = await newProof(deps, {
+    email: address.original,
+    emailKey: address.key,
+    passwordHash,
+    place,
+    isProvable: !isKnown,
+  })
+  const message = isKnown ? alreadyRegisteredMessage({ publicOrigin: deps.policy.publicOrigin }) : proof.message
+  await commitWithMail(
+    deps,
+    [insertVerification(deps.db, proof.row), auditEvent(deps, "account.signed_up", null, proof.row.id)],
+    {
+      kind: isKnown ? "already_registered" : "verification",
+      to: address.mailbox,
       message,
-    )
-    return { verifyUrl: proof.verifyUrl }
-  }
-  const id = user?.id ?? newId()
-  const createdAtMs = deps.now()
-  const statements: [Statement, ...Statement[]] = [
-    insertUnverifiedClient(deps.db, { id, email: address.original, emailKey: address.key, passwordHash, createdAtMs }),
-    replaceUnverifiedPassword(deps.db, id, passwordHash),
-    insertVerificationForEmail(deps.db, proof.row),
-    auditEvent(deps, "account.signed_up", id, id),
-  ]
-  await commitWithMail(deps, statements, address, "verification", proofMessage(proof))
+      lifetimeMs: VERIFICATION_LIFETIME_MS,
+    },
+  )
   return { verifyUrl: proof.verifyUrl }
 }
 
+/** What a further code proves: the one sign-up there is; of several, the one whose password is shown with it. */
+function resendOf(address: EmailAddress, pending: readonly Verification[]): ProofOf {
+  const [first] = pending
+  const nothing = { email: address.original, emailKey: address.key, passwordHash: null, place: null, isProvable: false }
+  if (first === undefined) return nothing
+  const isOne = pending.every(({ passwordHash }) => passwordHash === first.passwordHash)
+  if (!isOne) return { ...nothing, email: first.email, isProvable: true }
+  return { email: first.email, emailKey: address.key, passwordHash: first.passwordHash, place: first.place, isProvable: true }
+}
+
 /**
- * Sends a new code to a client who has not proven the address yet; to everybody else it only looks so. Where
- * several people have signed up with the address, nobody can tell whose password the new code would stand for, so
- * none is sent: signing up again sends one for the password of that sign-up.
+ * Sends a new code to a client who has not proven the address yet; to everybody else it only looks so.
+ * @throws AppError `too_many_requests`
  */
 export async function resendVerification(deps: Deps, address: EmailAddress): Promise<{ verifyUrl: string }> {
-  const user = await findUserByEmailKey(deps.db, address.key)
-  const pending = await listPendingPasswords(deps.db, user?.id ?? "")
-  const passwordHash = pending.length === 1 ? (pending[0]?.passwordHash ?? null) : null
-  const proof = await newProof(deps, address.key, passwordHash ?? "")
-  if (user?.verifiedAtMs !== null || user.disabledAtMs !== null || passwordHash === null) {
-    await runBatch(deps.db, [insertVerification(deps.db, { ...proof.row, passwordHash: null })])
-    return { verifyUrl: proof.verifyUrl }
+  await takeAddressLimit(deps, "signup-address")
+  await takeMailLimits(deps, "signup-mail", address)
+  const pending = (await pendingSignUps(deps, address.key)).filter(({ isProvable }) => isProvable)
+  const proof = await newProof(deps, resendOf(address, pending))
+  const mail = {
+    kind: "verification",
+    to: address.mailbox,
+    message: proof.message,
+    lifetimeMs: VERIFICATION_LIFETIME_MS,
   }
-  const statements: [Statement, ...Statement[]] = [
-    insertVerification(deps.db, { ...proof.row, userId: user.id }),
-    auditEvent(deps, "verification.resent", user.id, user.id),
-  ]
-  await commitWithMail(deps, statements, address, "verification", proofMessage(proof))
+  await commitWithMail(
+    deps,
+    [insertVerification(deps.db, proof.row), auditEvent(deps, "verification.resent", null, proof.row.id)],
+    proof.row.isProvable ? mail : null,
+  )
   return { verifyUrl: proof.verifyUrl }
 }
 
@@ -153,12 +139,20 @@ const wrongCode = (reason: string): AppError =>
     reason,
   })
 
+const expiredCode = (): AppError =>
+  new AppError("verification_expired", {
+    detail: "This code is too old, or the address is confirmed already: try to log in, or ask for a new mail.",
+  })
+
 /**
- * Proves an address with the handle from the sign-up's answer and the code from the mail.
- * Repeating a success is harmless: scanners and double clicks may.
- * @throws AppError `wrong_code`, `verification_expired`, or `verification_exhausted` after ten tries
+ * Proves an address with the handle from the sign-up's answer and the code from the mail. From elsewhere than where
+ * the sign-up came from, its password is needed too: the owner of an address who follows the mail of a stranger's
+ * sign-up does not know it, and so cannot make that stranger the owner. Repeating a success is harmless.
+ * @throws AppError `wrong_code`, `verification_expired`, `verification_exhausted` after ten tries,
+ *   `password_required`, `wrong_password`, `too_many_requests`, `busy`
  */
-export async function verifyEmail(deps: Deps, handle: string, code: string): Promise<void> {
+export async function verifyEmail(deps: Deps, handle: string, code: string, password: string | null): Promise<void> {
+  await takeAddressLimit(deps, "verify-address")
   const opened = await openHandle(deps.keys.handleKeys, handle)
   if (opened === null) throw wrongCode("not a handle")
   const known = await findVerification(deps.db, opened.verificationId)
@@ -166,53 +160,97 @@ export async function verifyEmail(deps: Deps, handle: string, code: string): Pro
   const mac = await codeMac(deps.keys.handleKeys, opened.keyId, known.id, code)
   const isRight = mac !== null && toHex(mac) === known.codeMac
   if (known.usedAtMs !== null && isRight) return
-  if (known.expiresAtMs <= deps.now()) {
-    throw new AppError("verification_expired", {
-      detail: "This code is too old, or the address is confirmed already: try to log in, or ask for a new mail.",
-    })
-  }
+  if (known.expiresAtMs <= deps.now()) throw expiredCode()
   // The try is counted before its outcome is used, so that parallel guesses cannot exceed the limit.
   const attempt = await takeAttempt(deps.db, known.id, MAX_ATTEMPTS)
   if (attempt === undefined) {
     throw new AppError("verification_exhausted", { detail: "Too many wrong codes. Ask for a new mail." })
   }
-  if (!isRight || attempt.userId === null) throw wrongCode("wrong code")
-  await commitVerification(deps, attempt, attempt.userId)
+  if (!isRight) throw wrongCode("wrong code")
+  if (!attempt.isProvable) throw expiredCode()
+  await commitVerification(deps, attempt, await provenHash(deps, attempt, password))
 }
 
-async function commitVerification(deps: Deps, verification: Verification, userId: string): Promise<void> {
+/** The hash that becomes the account's: of whoever signed up, shown by being where that was or by its password. */
+async function provenHash(deps: Deps, verification: Verification, password: string | null): Promise<string> {
+  const { passwordHash, place, emailKey } = verification
+  if (passwordHash !== null && place !== null && place === (await signUpPlace(deps, emailKey))) return passwordHash
+  if (password === null) {
+    const message = "Send the password that you chose when you signed up as well, in the field password."
+    throw new AppError("password_required", { detail: message, fields: [{ field: "password", rule: "required", message }] })
+  }
+  const pending = passwordHash === null ? await pendingSignUps(deps, emailKey) : [verification]
+  const hashes = pending.filter(({ isProvable }) => isProvable).flatMap((row) => row.passwordHash ?? [])
+  const { matching } = await deps.hashing.takeTurn(() => matchPasswords(deps.keys.peppers, password, hashes))
+  if (matching[0] !== undefined) return matching[0]
+  throw new AppError("wrong_password", {
+    detail: "This is not the password of that sign-up. If it was not you who signed up, do so now with a password of your own.",
+  })
+}
+
+async function commitVerification(deps: Deps, verification: Verification, passwordHash: string): Promise<void> {
+  const { id, email, emailKey } = verification
   const atMs = deps.now()
-  await runBatch(deps.db, [
-    markVerificationUsed(deps.db, verification.id, atMs),
-    markUserVerified(deps.db, userId, verification.passwordHash ?? "", atMs),
-    expireOtherVerifications(deps.db, userId, verification.id, atMs),
-    auditEvent(deps, "account.verified", userId, userId),
-  ])
+  const userId = newId()
+  try {
+    await runBatch(deps.db, [
+      deleteUnverifiedUser(deps.db, emailKey),
+      insertClient(deps.db, { id: userId, email, emailKey, passwordHash, createdAtMs: atMs, verifiedAtMs: atMs }),
+      markVerificationUsed(deps.db, id, atMs),
+      makeOtherVerificationsDecoys(deps.db, emailKey, id),
+      auditEvent(deps, "account.verified", userId, userId),
+    ])
+  } catch (error) {
+    if (!isConstraintFailure(error)) throw error
+    // The address has an account by now: made by this very code at the same moment, or by somebody else.
+    const now = await findVerification(deps.db, id)
+    if (now === undefined || now.usedAtMs === null) throw expiredCode()
+  }
 }
 
 const invalidCredentials = (reason: string): AppError =>
   new AppError("invalid_credentials", { detail: "E-mail address and password do not match an account here.", reason })
 
+const NO_ADDRESS = "not an address"
+
 /**
- * Checks a login. Unknown, wrong, disabled and other-role accounts fail alike, after the same work.
- * @throws AppError `invalid_credentials`; `email_not_verified` only to who knows the password
+ * Checks a login. Unknown, wrong, disabled and other-role accounts fail alike, after the same work: one hash answers
+ * for the account and for every pending sign-up with its address.
+ * @throws AppError `invalid_credentials`; `email_not_verified` to whoever knows the password of a sign-up that is
+ *   not proven, whether or not the address has an account; `too_many_requests`, `busy`
  */
 export async function checkLogin(deps: Deps, role: Role, address: EmailAddress | null, password: string): Promise<User> {
-  const user = address === null ? undefined : await findUserByEmailKey(deps.db, address.key)
-  const { matches, outdated } = await checkPassword(deps.keys.peppers, password, user?.passwordHash ?? null)
-  if (user === undefined || !matches || user.role !== role || user.disabledAtMs !== null) {
-    if (user !== undefined) await runBatch(deps.db, [auditEvent(deps, "session.refused", null, user.id)])
-    throw invalidCredentials(user === undefined ? "unknown address" : "wrong password, role or state")
+  const emailKey = address?.key ?? NO_ADDRESS
+  deps.hashing.requireRoom()
+  await takeLoginLimits(deps, emailKey)
+  const user = await findUserByEmailKey(deps.db, emailKey)
+  const pending = (await pendingSignUps(deps, emailKey)).flatMap((row) => row.passwordHash ?? [])
+  const stored = user === undefined ? pending : [user.passwordHash, ...pending]
+  const { matching, unusable } = await deps.hashing.takeTurn(() => matchPasswords(deps.keys.peppers, password, stored))
+  if (unusable > 0) deps.log("password_hash_unusable", { count: unusable })
+  const isOwner = user !== undefined && matching.includes(user.passwordHash)
+  if (isOwner && user.verifiedAtMs !== null && user.role === role && user.disabledAtMs === null) {
+    return acceptLogin(deps, user, password)
   }
-  if (user.verifiedAtMs === null) {
+  await runBatch(deps.db, [auditEvent(deps, "session.refused", null, user?.id ?? null)])
+  const isPending = matching.some((hash) => pending.includes(hash)) || (isOwner && user.verifiedAtMs === null)
+  if (role === "client" && isPending) {
     throw new AppError("email_not_verified", {
       detail:
         "Prove your e-mail address first: use the code in our mail, or ask for a new one at /api/client/resend-verification.",
     })
   }
-  if (outdated) {
-    const fresh = await hashPassword(deps.keys.peppers, password)
-    await upgradePasswordHash(deps.db, user.id, user.passwordHash, fresh)
+  throw invalidCredentials(user === undefined ? "unknown address" : "wrong password, role or state")
+}
+
+/** Remembers where the login came from, and hashes the password anew where parameters or pepper have changed. */
+async function acceptLogin(deps: Deps, user: User, password: string): Promise<User> {
+  const statements = await welcome(deps, user)
+  if (!isOutdated(deps.keys.peppers, user.passwordHash)) {
+    await runBatch(deps.db, statements)
+    return user
   }
-  return user
+  const fresh = await deps.hashing.takeTurn(() => hashPassword(deps.keys.peppers, password))
+  await runBatch(deps.db, [...statements, upgradePasswordHash(deps.db, user.id, user.passwordHash, fresh)])
+  return { ...user, passwordHash: fresh }
 }

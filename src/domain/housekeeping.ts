@@ -1,11 +1,15 @@
 // Rows and objects that have done their work. Each kind is kept as long as somebody may still ask about it.
 import { runBatch } from "../db/client.ts"
+import { deleteCountersBefore, deleteKnownPlacesBefore } from "../db/limits.ts"
 import { deleteLinksBefore } from "../db/links.ts"
 import { deleteSettledMailsBefore } from "../db/outbox.ts"
+import { deletePasswordResetsBefore } from "../db/password-resets.ts"
 import { deleteRefreshTokensBefore, deleteSessionsBefore } from "../db/sessions.ts"
 import { listDiscardedObjects } from "../db/uploads.ts"
+import { deleteUnverifiedUsersBefore } from "../db/users.ts"
 import { deleteVerificationsBefore } from "../db/verifications.ts"
 import { discardObject } from "./files.ts"
+import { PLACE_LIFETIME_MS } from "./limits.ts"
 import type { Powers } from "./powers.ts"
 
 const DAY_MS = 24 * 60 * 60_000
@@ -15,6 +19,10 @@ export async function sweepExpiredRows(deps: Pick<Powers, "db" | "now">): Promis
   const nowMs = deps.now()
   await runBatch(deps.db, [
     deleteVerificationsBefore(deps.db, nowMs - DAY_MS),
+    deleteUnverifiedUsersBefore(deps.db, nowMs - DAY_MS),
+    deletePasswordResetsBefore(deps.db, nowMs - DAY_MS),
+    deleteCountersBefore(deps.db, nowMs),
+    deleteKnownPlacesBefore(deps.db, nowMs - PLACE_LIFETIME_MS),
     deleteRefreshTokensBefore(deps.db, nowMs - DAY_MS),
     deleteSessionsBefore(deps.db, nowMs - DAY_MS),
     deleteLinksBefore(deps.db, nowMs - 30 * DAY_MS),

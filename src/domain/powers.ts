@@ -4,6 +4,7 @@ import type { BlobStore } from "../blobs/store.ts"
 import type { Keys } from "../crypto/keys.ts"
 import type { Db } from "../db/client.ts"
 import type { Mailer } from "../mail/mailer.ts"
+import type { HashQueue } from "./hashing.ts"
 import type { MemoryBudget } from "./memory.ts"
 
 /** What a deployment decides. */
@@ -11,6 +12,7 @@ export type Policy = {
   publicOrigin: string
   maxFileBytes: number
   linkLifetimeSeconds: number
+  passwordMinChars: number
 }
 
 /** Where work comes from, for the audit trail and for limits. */
@@ -28,6 +30,10 @@ export type Powers = {
   policy: Policy
   /** Shared by all requests of the isolate. */
   memory: MemoryBudget
+  /** Turns at hashing passwords, shared by all requests of the isolate. */
+  hashing: HashQueue
+  /** Counts a request of a network address; false when far too many come from it at this moment. */
+  admitsFlood: (address: string) => Promise<boolean>
   /** Milliseconds since 1970. */
   now: () => number
   request: RequestFacts

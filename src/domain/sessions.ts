@@ -3,7 +3,8 @@
 // because every request looks its session up.
 import { ACCESS_TOKEN_LIFETIME_SECONDS, type AccessClaims, signAccessToken, verifyAccessToken } from "../crypto/access-token.ts"
 import { hashSecretToken, newSecretToken } from "../crypto/secret-token.ts"
-import { runBatch } from "../db/client.ts"
+import { type Statement, runBatch } from "../db/client.ts"
+import { isConstraintFailure } from "../db/d1-errors.ts"
 import type { Role } from "../db/schema.ts"
 import {
   claimRefreshToken,
@@ -15,6 +16,7 @@ import {
   findCaller,
   type CallerRow,
 } from "../db/sessions.ts"
+import { confirmPasswordHash } from "../db/users.ts"
 import { AppError } from "../errors.ts"
 import { auditEvent } from "./audit.ts"
 import type { Powers } from "./powers.ts"
@@ -50,16 +52,28 @@ async function newRefreshToken(): Promise<{ token: string; hash: string }> {
   return { token, hash }
 }
 
-/** Starts a session for a user whose login was checked. */
-export async function startSession(deps: Deps, userId: string): Promise<TokenPair> {
+/**
+ * Starts a session for a user whose login was checked.
+ * @param passwordHash - the one that was checked: when it has changed since, so late a login is void
+ * @throws AppError `invalid_credentials` then
+ */
+export async function startSession(deps: Deps, userId: string, passwordHash: string): Promise<TokenPair> {
   const nowMs = deps.now()
   const sessionId = newId()
   const { token, hash } = await newRefreshToken()
-  await runBatch(deps.db, [
+  const statements: [Statement, ...Statement[]] = [
+    confirmPasswordHash(deps.db, userId, passwordHash),
     insertSession(deps.db, { id: sessionId, userId, createdAtMs: nowMs, expiresAtMs: nowMs + SESSION_ABSOLUTE_MS }),
     insertRefreshToken(deps.db, { hash, sessionId, expiresAtMs: nowMs + SESSION_IDLE_MS }),
     auditEvent(deps, "session.started", userId, sessionId),
-  ])
+  ]
+  try {
+    await runBatch(deps.db, statements)
+  } catch (error) {
+    if (!isConstraintFailure(error)) throw error
+    const detail = "The password or the account was changed at this moment. Log in again."
+    throw new AppError("invalid_credentials", { detail, reason: "password changed during login" })
+  }
   return tokenPair(deps, { userId, sessionId }, token)
 }
 

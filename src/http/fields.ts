@@ -1,11 +1,12 @@
 // Fields that several requests share, as zod schemas: each turns what was sent into the form that the rules
 // use, or says which rule it breaks.
 import { z } from "zod"
-import { PASSWORD_MAX_CHARS, PASSWORD_MIN_CHARS, passwordFault } from "../domain/accounts.ts"
 import { parseFilePosition } from "../domain/cursor.ts"
 import { type EmailAddress, parseEmailAddress } from "../domain/email-address.ts"
 import type { FilePosition } from "../domain/files.ts"
 import { isId } from "../ids.ts"
+import { PASSWORD_MAX_CHARS, passwordFault } from "../domain/password-rules.ts"
+import type { Policy } from "../domain/powers.ts"
 
 export const emailField = z.string("An e-mail address is needed.").transform((text, context): EmailAddress => {
   const address = parseEmailAddress(text)
@@ -14,17 +15,18 @@ export const emailField = z.string("An e-mail address is needed.").transform((te
   return z.NEVER
 })
 
-const passwordRules = {
-  too_short: `A password has at least ${String(PASSWORD_MIN_CHARS)} characters.`,
-  too_long: `A password has at most ${String(PASSWORD_MAX_CHARS)} characters.`,
-  not_text: "The password is not well-formed Unicode text.",
-}
-
-/** A password that somebody chooses now. */
-export const newPasswordField = z.string("A password is needed.").superRefine((password, context) => {
-  const fault = passwordFault(password)
-  if (fault !== null) context.addIssue({ code: "custom", message: passwordRules[fault], params: { rule: fault } })
-})
+/** A password that somebody chooses now: its length and form. Whether it is easy to guess is the rules' matter. */
+export const newPasswordField = ({ passwordMinChars }: Policy) =>
+  z.string("A password is needed.").superRefine((password, context) => {
+    const fault = passwordFault(password, passwordMinChars)
+    if (fault === null) return
+    const message = {
+      too_short: `A password has at least ${String(passwordMinChars)} characters.`,
+      too_long: `A password has at most ${String(PASSWORD_MAX_CHARS)} characters.`,
+      not_text: "The password is not well-formed Unicode text.",
+    }[fault]
+    context.addIssue({ code: "custom", message, params: { rule: fault } })
+  })
 
 /** A page's size: as many as asked for, within reason. */
 export const limitField = z

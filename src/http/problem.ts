@@ -3,6 +3,7 @@
 import type { ErrorHandler } from "hono"
 import { HTTPException } from "hono/http-exception"
 import type { ContentfulStatusCode } from "hono/utils/http-status"
+import { isDatabaseOutage } from "../domain/faults.ts"
 import { AppError, type ErrorCode } from "../errors.ts"
 import { errorFacts, logLine } from "../log.ts"
 import { unsatisfiedContentRange } from "../protocol/http-range.ts"
@@ -28,9 +29,14 @@ export const problems = {
   email_not_verified: { status: 403, title: "E-mail address not proven" },
   cross_site: { status: 403, title: "Request from another site" },
   forbidden: { status: 403, title: "Not allowed" },
+  wrong_password: { status: 403, title: "Wrong password" },
+  too_many_requests: { status: 429, title: "Too many requests" },
   wrong_code: { status: 400, title: "Wrong code" },
   verification_expired: { status: 410, title: "Code expired" },
   verification_exhausted: { status: 410, title: "Too many wrong codes" },
+  password_required: { status: 403, title: "Password needed as well" },
+  reset_token_invalid: { status: 400, title: "Not a link of ours" },
+  reset_token_spent: { status: 410, title: "Link used or expired" },
   unsupported_document: { status: 415, title: "Not a document that is taken here" },
   link_not_found: { status: 404, title: "No such link" },
   link_not_yours: { status: 403, title: "Not your link" },
@@ -42,6 +48,7 @@ export const problems = {
   key_unavailable: { status: 503, title: "Key not available" },
   misconfigured: { status: 503, title: "Not set up" },
   busy: { status: 503, title: "Busy" },
+  database_unavailable: { status: 503, title: "Database not available" },
   internal: { status: 500, title: "Something went wrong" },
 } as const satisfies Record<ErrorCode, Problem>
 
@@ -56,7 +63,7 @@ const challenges: Partial<Record<ErrorCode, string>> = {
 
 export function problemResponse(error: AppError, requestId: string): Response {
   const { status, title } = problems[error.code]
-  const { detail, fields, allow, unsatisfiedSizeBytes, retryAfterSeconds } = error.options
+  const { detail, fields, allow, unsatisfiedSizeBytes, retryAfterSeconds, quota } = error.options
   const body = {
     type: problemType(error.code),
     title,
@@ -73,8 +80,16 @@ export function problemResponse(error: AppError, requestId: string): Response {
   if (allow !== undefined) headers.set("Allow", allow.join(", "))
   if (unsatisfiedSizeBytes !== undefined) headers.set("Content-Range", unsatisfiedContentRange(unsatisfiedSizeBytes))
   if (retryAfterSeconds !== undefined) headers.set("Retry-After", String(retryAfterSeconds))
+  if (quota !== undefined) {
+    // draft-ietf-httpapi-ratelimit-headers-11: lists of policies, each a string with parameters.
+    const wait = retryAfterSeconds === undefined ? "" : `;t=${String(retryAfterSeconds)}`
+    headers.set("RateLimit-Policy", `"${quota.policy}";q=${String(quota.quota)};w=${String(quota.windowSeconds)}`)
+    headers.set("RateLimit", `"${quota.policy}";r=0${wait}`)
+  }
   return new Response(JSON.stringify(body), { status, headers })
 }
+
+const DATABASE_RETRY_SECONDS = 5
 
 /** What Hono itself throws, e.g. for JSON that does not parse. Its messages may quote input, so they are dropped. */
 function toAppError(error: unknown): AppError {
@@ -82,12 +97,16 @@ function toAppError(error: unknown): AppError {
   if (error instanceof HTTPException && error.status === 400) {
     return new AppError("malformed_json", { detail: "The request body is not well-formed JSON." })
   }
+  if (isDatabaseOutage(error)) {
+    const detail = "The database does not answer just now; nothing is known to have changed. Try again in a moment."
+    return new AppError("database_unavailable", { detail, retryAfterSeconds: DATABASE_RETRY_SECONDS, cause: error })
+  }
   return new AppError("internal", { detail: "The fault has been noted. Name the request id when you report it.", cause: error })
 }
 
 export const renderError: ErrorHandler<AppEnv> = (error, c) => {
   const known = toAppError(error)
-  if (known.code === "internal")
+  if (known.code === "internal" || known.code === "database_unavailable")
     logLine("fault", { requestId: c.var.requestId, operation: c.var.operation, ...errorFacts(error) })
   const { reason } = known.options
   c.set("problem", reason === undefined ? { code: known.code } : { code: known.code, reason })

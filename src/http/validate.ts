@@ -3,8 +3,11 @@
 import { zValidator } from "@hono/zod-validator"
 import { bodyLimit } from "hono/body-limit"
 import { createMiddleware } from "hono/factory"
+import { validator } from "hono/validator"
 import { type z } from "zod"
+import type { Policy } from "../domain/powers.ts"
 import { AppError, type FieldError } from "../errors.ts"
+import { type JsonFault, jsonFault } from "../protocol/strict-json.ts"
 import type { AppEnv } from "./types.ts"
 import { isId } from "../ids.ts"
 
@@ -20,12 +23,29 @@ export const requireJson = createMiddleware<AppEnv>(async function requireJson(c
   await next()
 })
 
-/** Buffers the body to count it (hono/body-limit), so it is for JSON routes only, never for uploads. */
-export const limitJson = bodyLimit({
+const countJson = bodyLimit({
   maxSize: MAX_JSON_BYTES,
   onError: () => {
     throw new AppError("payload_too_large", { detail: `A JSON body may have ${String(MAX_JSON_BYTES)} bytes.` })
   },
+})
+
+const jsonSentences: Record<JsonFault, string> = {
+  not_utf8: "The request body is not UTF-8 text.",
+  malformed: "The request body is not well-formed JSON.",
+  duplicate_name: "The request body gives a name twice in one object. Give each field once.",
+}
+
+/**
+ * A JSON body of bounded size that has exactly one meaning. Buffers it to count it (hono/body-limit), so it is for
+ * JSON routes only, never for uploads.
+ */
+export const limitJson = createMiddleware<AppEnv>(async function limitJson(c, next) {
+  return countJson(c, async () => {
+    const fault = jsonFault(new Uint8Array(await c.req.arrayBuffer()))
+    if (fault !== null) throw new AppError("malformed_json", { detail: jsonSentences[fault], reason: fault })
+    await next()
+  })
 })
 
 function toFieldErrors(issues: readonly z.core.$ZodIssue[]): FieldError[] {
@@ -51,6 +71,13 @@ function refuse(issues: readonly z.core.$ZodIssue[]): never {
 export const jsonBody = <T extends z.ZodType>(schema: T) =>
   zValidator("json", schema, (result) => {
     if (!result.success) refuse(result.error.issues)
+  })
+
+/** The JSON body, as a schema says that depends on what the deployment has decided. */
+export const policyJsonBody = <T extends z.ZodType>(schemaFor: (policy: Policy) => T) =>
+  validator("json", (value, c): z.output<T> => {
+    const result = schemaFor((c as unknown as { var: AppEnv["Variables"] }).var.deps.policy).safeParse(value)
+    return result.success ? result.data : refuse(result.error.issues)
   })
 
 /** A parameter given twice is a contradiction and refused (ASVS 5.0 V15.3.7). */

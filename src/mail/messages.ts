@@ -39,3 +39,36 @@ export function alreadyRegisteredMessage(facts: { publicOrigin: string }): Messa
     ].join("\n"),
   }
 }
+
+/** The way back in for whoever forgot the password. The token is in the link's fragment, like the code above. */
+export function passwordResetMessage(facts: { resetUrl: string; validMinutes: number }): Message {
+  return {
+    subject: "Choose a new password",
+    text: [
+      "Hello,",
+      "",
+      "somebody, probably you, asked for a new password for Sealpost.",
+      "To choose one, open this page:",
+      "",
+      `  ${facts.resetUrl}`,
+      "",
+      `The link works once, for ${String(facts.validMinutes)} minutes.`,
+      "If it was not you, ignore this mail: your password stays as it is.",
+    ].join("\n"),
+  }
+}
+
+/** To whoever's password has just changed. */
+export function passwordChangedMessage(facts: { publicOrigin: string }): Message {
+  return {
+    subject: "Your password has changed",
+    text: [
+      "Hello,",
+      "",
+      `the password of your Sealpost account at ${facts.publicOrigin} has just been changed, and your other`,
+      "sessions have ended.",
+      "",
+      "If it was not you, ask for a new password at once and tell whoever runs this service.",
+    ].join("\n"),
+  }
+}

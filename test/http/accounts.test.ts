@@ -4,6 +4,9 @@ import { users, verifications } from "../../src/db/schema.ts"
 import { PASSWORD, createTestClient, freshEmail } from "../support/client.ts"
 
 const verify = "/api/client/verify-email"
+const resend = "/api/client/resend-verification"
+const handleIn = (verifyUrl: string): string => verifyUrl.slice(verifyUrl.lastIndexOf("/") + 1)
+const mailboxInCapitals = (email: string): string => email.toUpperCase().replace("EXAMPLE.COM", "example.com")
 
 describe("sign-up", () => {
   it("answers with an encrypted URL, and mails the code and the link with the code in its fragment", async () => {
@@ -44,11 +47,43 @@ describe("sign-up", () => {
     const mails = await api.mailsTo(known.email.toUpperCase().replace("EXAMPLE.COM", "example.com"))
     expect(mails.map(({ body }) => (body as { subject: string }).subject)).toEqual(["You already have a Sealpost account"])
     await api.logIn("client", known.email)
-    expect(await api.problem("/api/client/login", { json: { email: known.email, password: `${PASSWORD} other` } })).toMatchObject(
-      {
+  })
+
+  it("A1: and a login tell nothing: the password of a pending sign-up is answered alike, account or not", async () => {
+    const api = createTestClient()
+    const known = await api.newClient()
+    const fresh = freshEmail()
+    const bodies = new Set<string>()
+    for (const email of [known.email, fresh]) {
+      await createTestClient().signUp(email, `${PASSWORD} other`)
+      const json = { email, password: `${PASSWORD} other` }
+      const response = await api.request("/api/client/login", { json })
+      expect(response.status).toBe(403)
+      bodies.add((await response.text()).replaceAll(/[0-9a-f-]{36}/g, "…"))
+      expect(await api.problem("/api/ops/login", { json })).toMatchObject({ code: "invalid_credentials" })
+      expect(await api.problem("/api/client/login", { json: { email, password: `${PASSWORD} third` } })).toMatchObject({
         code: "invalid_credentials",
-      },
-    )
+      })
+    }
+    expect(bodies.size).toBe(1)
+    expect([...bodies][0]).toContain("email_not_verified")
+  })
+
+  it("A1: neither does it tell when the owner proves the address meanwhile", async () => {
+    const email = freshEmail()
+    const [stranger, owner] = [createTestClient(), createTestClient()]
+    const theirs = await stranger.signUp(email, "the stranger's own password")
+    const mine = await owner.signUp(email)
+    const proof = { handle: mine.handle, code: await owner.codeFor(email) }
+    const wrong = { handle: theirs.handle, code: "0000-0000" }
+    const probe = async (): Promise<string[]> => [
+      (await stranger.problem("/api/client/login", { json: { email, password: "the stranger's own password" } })).code,
+      (await stranger.problem(verify, { json: wrong })).code,
+    ]
+    const before = await probe()
+    expect((await owner.request(verify, { json: proof })).status).toBe(200)
+    expect(await probe()).toEqual(before)
+    expect(before).toEqual(["email_not_verified", "wrong_code"])
   })
 
   it("for a known address gives a handle that behaves like any other", async () => {
@@ -65,25 +100,45 @@ describe("sign-up", () => {
     }
   })
 
-  it("stops mailing one address after five mails in an hour, and goes on after it", async () => {
+  it("N8: mails one mailbox five times an hour from one network, in whatever case it is written, and says so", async () => {
     const api = createTestClient()
     const email = freshEmail()
-    for (let i = 0; i < 7; i++) await api.signUp(email)
-    expect(await api.mailsTo(email)).toHaveLength(5)
-    api.clock.nowMs += 61 * 60_000
+    for (let i = 0; i < 5; i++) await api.signUp(i % 2 === 0 ? email : email.toUpperCase())
+    const response = await api.request("/api/client/signup", { json: { email, password: PASSWORD } })
+    expect(response.headers.get("retry-after")).toBe("3600")
+    expect(await response.json()).toMatchObject({ status: 429, code: "too_many_requests" })
+    expect((await api.db.select().from(verifications)).filter((row) => row.emailKey === email)).toHaveLength(5)
+    await api.signUp(freshEmail())
+    api.clock.nowMs += 60 * 60_000
     await api.signUp(email)
-    expect(await api.mailsTo(email)).toHaveLength(6)
+    expect([...(await api.mailsTo(email)), ...(await api.mailsTo(mailboxInCapitals(email)))]).toHaveLength(6)
   })
 
-  it("makes one account of two at the same time", async () => {
+  it("N8: keeps the mails of a stranger from using up those of the owner", async () => {
+    const email = freshEmail()
+    const [stranger, owner] = [createTestClient(), createTestClient()]
+    for (let i = 0; i < 5; i++) await stranger.request(resend, { json: { email } })
+    expect(await stranger.problem(resend, { json: { email } })).toMatchObject({ code: "too_many_requests" })
+    await owner.signUp(email)
+    expect(await owner.codeFor(email)).not.toBe("")
+  })
+
+  it("makes an account only when the address is proven, and one of two proofs at the same time", async () => {
     const api = createTestClient()
     const email = freshEmail()
-    await Promise.all([api.signUp(email), api.signUp(email), api.signUp(email)])
-    const rows = await api.db.select().from(users)
-    expect(rows.filter((user) => user.email === email)).toHaveLength(1)
-    expect(
-      (await api.db.select().from(verifications)).filter((row) => row.emailKey === email && row.userId !== null),
-    ).toHaveLength(3)
+    const first = await api.signUp(email)
+    const firstCode = await api.codeFor(email)
+    const second = await api.signUp(email, `${PASSWORD} two`)
+    const secondCode = await api.codeFor(email)
+    const accounts = async () => (await api.db.select().from(users)).filter((user) => user.emailKey === email)
+    expect(await accounts()).toEqual([])
+    const answers = await Promise.all([
+      api.request(verify, { json: { handle: first.handle, code: firstCode } }),
+      api.request(verify, { json: { handle: second.handle, code: secondCode } }),
+    ])
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 410])
+    expect(await accounts()).toHaveLength(1)
+    await api.logIn("client", email, answers[0].status === 200 ? PASSWORD : `${PASSWORD} two`)
   })
 
   it("gives the account the password of the sign-up whose mail was proven, not of a stranger's before or after", async () => {
@@ -96,21 +151,44 @@ describe("sign-up", () => {
     expect((await api.request(verify, { json: { handle: mine.handle, code } })).status).toBe(200)
     await api.logIn("client", email, "my own long enough password")
     for (const password of ["the stranger's first password", "the stranger's other password"]) {
-      expect(await api.problem("/api/client/login", { json: { email, password } })).toMatchObject({ code: "invalid_credentials" })
+      expect(await api.problem("/api/client/login", { json: { email, password } })).toMatchObject({ code: "email_not_verified" })
     }
   })
 
-  it("never lets a resend hand the account to a stranger who signed up later", async () => {
-    const api = createTestClient()
+  it("after several sign-ups resends a code that counts with the password of one of them, for that one", async () => {
     const email = freshEmail()
-    await api.signUp(email, "my own long enough password")
-    await api.signUp(email, "the stranger's later password")
-    const before = (await api.mailsTo(email)).length
-    expect((await api.request("/api/client/resend-verification", { json: { email } })).status).toBe(202)
-    expect(await api.mailsTo(email)).toHaveLength(before)
-    const { handle } = await api.signUp(email, "my own long enough password")
-    expect((await api.request("/api/client/verify-email", { json: { handle, code: await api.codeFor(email) } })).status).toBe(200)
-    await api.logIn("client", email, "my own long enough password")
+    const [stranger, owner] = [createTestClient(), createTestClient()]
+    await owner.signUp(email, "my own long enough password")
+    await stranger.signUp(email, "the stranger's later password")
+    const before = (await owner.mailsTo(email)).length
+    const response = await stranger.request(resend, { json: { email } })
+    const handle = handleIn((await response.json<{ verifyUrl: string }>()).verifyUrl)
+    expect(await owner.mailsTo(email)).toHaveLength(before + 1)
+    const json = { handle, code: await owner.codeFor(email) }
+    expect(await owner.problem(verify, { json })).toMatchObject({ status: 403, code: "password_required" })
+    expect(await stranger.problem(verify, { json })).toMatchObject({ status: 403, code: "password_required" })
+    expect(await owner.problem(verify, { json: { ...json, password: "neither of the two passwords" } })).toMatchObject({
+      status: 403,
+      code: "wrong_password",
+    })
+    expect((await owner.request(verify, { json: { ...json, password: "my own long enough password" } })).status).toBe(200)
+    await owner.logIn("client", email, "my own long enough password")
+  })
+
+  it("cannot be finished from elsewhere without its password, so a stranger's mail makes no stranger the owner", async () => {
+    const email = freshEmail()
+    const [stranger, owner] = [createTestClient(), createTestClient()]
+    const { handle } = await stranger.signUp(email, "the stranger's own password")
+    const json = { handle, code: await owner.codeFor(email) }
+    expect(await owner.problem(verify, { json })).toMatchObject({
+      status: 403,
+      code: "password_required",
+      errors: [{ field: "password", rule: "required" }],
+    })
+    expect(await owner.problem(verify, { json: { ...json, password: PASSWORD } })).toMatchObject({ code: "wrong_password" })
+    expect((await owner.db.select().from(users)).filter((user) => user.emailKey === email)).toEqual([])
+    // The twin: whoever signed up, now in another network.
+    expect((await owner.request(verify, { json: { ...json, password: "the stranger's own password" } })).status).toBe(200)
   })
 
   it.each<[Record<string, unknown>, string, string]>([
@@ -235,7 +313,7 @@ describe("proof of address", () => {
       expect(page.headers.get("content-security-policy")).toContain("script-src 'self'")
       expect(page.headers.get("referrer-policy")).toBe("no-referrer")
     }
-    expect((await api.db.select().from(users)).find((user) => user.email === email)?.verifiedAtMs).toBeNull()
+    expect((await api.db.select().from(users)).filter((user) => user.email === email)).toEqual([])
     expect((await api.request(verify, { json: { handle, code: await api.codeFor(email) } })).status).toBe(200)
   })
 })

@@ -68,6 +68,28 @@ describe("requests that are wrong as such", () => {
       "validation_failed",
     ],
     [
+      "P1, M10: a name given twice",
+      "/api/ops/login",
+      {
+        method: "POST",
+        body: `{"email":"a@example.com","password":"x","email":"b@example.com"}`,
+        headers: { "Content-Type": "application/json" },
+      },
+      400,
+      "malformed_json",
+    ],
+    [
+      "P1, M10: bytes that are not UTF-8",
+      "/api/ops/login",
+      {
+        method: "POST",
+        body: Uint8Array.from([...new TextEncoder().encode('{"email":"a@example.com","password":"'), 0xff, 0x22, 0x7d]),
+        headers: { "Content-Type": "application/json" },
+      },
+      400,
+      "malformed_json",
+    ],
+    [
       "a form instead of JSON",
       "/api/ops/login",
       { method: "POST", body: new URLSearchParams(login) },
@@ -175,6 +197,8 @@ describe("every route", () => {
 
   it("is in the table of who may do what, and nothing but that table is reachable without login", () => {
     const open = [
+      "/api/auth/password/forgot",
+      "/api/auth/password/reset",
       "/api/auth/refresh",
       "/api/client/login",
       "/api/client/resend-verification",
@@ -182,13 +206,16 @@ describe("every route", () => {
       "/api/client/verify-email",
       "/api/ops/login",
       "/healthz",
-      "/verify-email.css",
+      "/page.css",
+      "/reset-password",
+      "/reset-password.js",
       "/verify-email.js",
       "/verify-email/:handle",
     ]
     const guarded: Record<string, string> = {
       "/api/auth/logout": "anyone logged in",
       "/api/auth/me": "anyone logged in",
+      "/api/auth/password/change": "anyone logged in",
       "/api/client/download/:id": "client",
       "/api/client/files": "client",
       "/api/ops/files": "ops",
@@ -272,6 +299,35 @@ describe("a deployment", () => {
       expect(response.headers.get("retry-after")).toBe("5")
       await expectProblem(response, 503, "busy")
     }
+  })
+
+  it.each([
+    "D1_ERROR: Network connection lost.",
+    "D1 DB is overloaded. Requests queued for too long.",
+    "D1_ERROR: D1 DB storage operation exceeded timeout which caused object to be reset.",
+  ])("whose database says %j answers 503 with its code and a time to come back", async (message) => {
+    const spy = vi.spyOn(console, "log").mockImplementation(() => undefined)
+    const refuse = (): Promise<never> => Promise.reject(new Error(message))
+    const statement: Record<string, unknown> = { run: refuse, all: refuse, raw: refuse, first: refuse }
+    statement["bind"] = () => statement
+    const response = await createTestClient({ DB: { prepare: () => statement, batch: refuse } }).request("/api/ops/login", {
+      json: login,
+    })
+    spy.mockRestore()
+    expect(response.headers.get("retry-after")).toBe("5")
+    await expectProblem(response, 503, "database_unavailable")
+  })
+
+  it("whose database refuses a statement has a fault of ours", async () => {
+    const spy = vi.spyOn(console, "log").mockImplementation(() => undefined)
+    const refuse = (): Promise<never> => Promise.reject(new Error("D1_ERROR: no such table: users: SQLITE_ERROR"))
+    const statement: Record<string, unknown> = { run: refuse, all: refuse, raw: refuse, first: refuse }
+    statement["bind"] = () => statement
+    const response = await createTestClient({ DB: { prepare: () => statement, batch: refuse } }).request("/api/ops/login", {
+      json: login,
+    })
+    spy.mockRestore()
+    await expectProblem(response, 500, "internal")
   })
 
   it("says nothing of an unexpected fault to the caller, and nothing secret to the log", async () => {

@@ -43,10 +43,18 @@ let counter = 0
 /** An address nobody else in this run has. */
 export const freshEmail = (): string => `person${String(++counter)}.${newId().slice(0, 8)}@example.com`
 
+/** An address in a network that nobody else in this run has. */
+export function freshAddress(): string {
+  const groups = newId().replaceAll("-", "")
+  return `2001:db8:${groups.slice(0, 4)}:${groups.slice(4, 8)}::${groups.slice(8, 12)}`
+}
+
 /** @param powers - in place of what the app would build itself, e.g. a smaller memory budget */
 export function createTestClient(overrides: Partial<Record<string, unknown>> = {}, powers: Partial<Powers> = {}) {
   const testEnv = { ...env, MAILCHANNELS_BASE_URL: inject("mailUrl"), ...overrides } as Env
   const clock = { nowMs: Date.parse("2026-11-23T12:00:00Z") }
+  // A network of its own, so that no test uses up the limits of another.
+  const address = freshAddress()
   const app = createApp({
     now: () => clock.nowMs,
     createDeps: async (bindings, occasion) => ({ ...(await createDeps(bindings, occasion)), ...powers }),
@@ -57,6 +65,8 @@ export function createTestClient(overrides: Partial<Record<string, unknown>> = {
     const headers = new Headers(options.headers)
     if (options.token !== undefined) headers.set("Authorization", `Bearer ${options.token}`)
     if (options.json !== undefined && !headers.has("Content-Type")) headers.set("Content-Type", "application/json")
+    if (!headers.has("CF-Connecting-IP")) headers.set("CF-Connecting-IP", address)
+    if (headers.get("CF-Connecting-IP") === "") headers.delete("CF-Connecting-IP")
     const body = options.json === undefined ? options.body : JSON.stringify(options.json)
     const method = options.method ?? (body === undefined ? "GET" : "POST")
     const init = { method, headers, ...(body === undefined ? {} : { body }) }
@@ -101,6 +111,7 @@ export function createTestClient(overrides: Partial<Record<string, unknown>> = {
   return {
     env: testEnv,
     clock,
+    address,
     request,
     rawRequest,
     problem,

@@ -6,6 +6,7 @@ import { parseEmailAddress } from "../../domain/email-address.ts"
 import { type Role, endSession, refreshSession, startSession } from "../../domain/sessions.ts"
 import { fieldError } from "../../errors.ts"
 import { clearSessionCookies, refreshCookie, sessionAnswer } from "../session-cookies.ts"
+import { limitFloods } from "../middleware/floods.ts"
 import type { AppEnv, GuardedEnv } from "../types.ts"
 import { jsonBody, limitJson, requireJson } from "../validate.ts"
 
@@ -23,10 +24,10 @@ const refreshBody = z.strictObject({
 
 /** POST /login for one role. */
 export const loginRoutes = (role: Role) =>
-  new Hono<AppEnv>().post("/login", requireJson, limitJson, jsonBody(loginBody), async (c) => {
+  new Hono<AppEnv>().post("/login", limitFloods, requireJson, limitJson, jsonBody(loginBody), async (c) => {
     const { email, password, cookies } = c.req.valid("json")
     const user = await checkLogin(c.var.deps, role, parseEmailAddress(email), password)
-    return sessionAnswer(c, await startSession(c.var.deps, user.id), cookies)
+    return sessionAnswer(c, await startSession(c.var.deps, user.id, user.passwordHash), cookies)
   })
 
 /** POST /refresh: open, because the refresh token is what is shown. */

@@ -1,0 +1,53 @@
+// Mails about accounts. Whether or not there is a mail to send, the same work is done, so that the time an answer
+// takes says nothing about the address.
+import type { Statement } from "../db/client.ts"
+import { runBatch } from "../db/client.ts"
+import { insertVerification } from "../db/verifications.ts"
+import type { Message } from "../mail/messages.ts"
+import { newId } from "../ids.ts"
+import type { EmailAddress } from "./email-address.ts"
+import { type LimitDeps, isFromKnownPlace, takeAddressLimit, takeLimit } from "./limits.ts"
+import { deliverMail, enqueueMail } from "./outbox.ts"
+import type { Powers } from "./powers.ts"
+
+type Deps = LimitDeps & Pick<Powers, "mailer" | "afterwards" | "log">
+
+export type AccountMail = { kind: string; to: string; message: Message; lifetimeMs: number }
+
+/**
+ * Counts one mail to this mailbox, in whatever case it is written, for the caller's network address and for all.
+ * @throws AppError `too_many_requests`
+ */
+export async function takeMailLimits(deps: LimitDeps, kind: "signup-mail" | "reset-mail", address: EmailAddress): Promise<void> {
+  await takeAddressLimit(deps, `${kind}-address`, address.key)
+  if (!(await isFromKnownPlace(deps, address.key))) await takeLimit(deps, kind, address.key)
+}
+
+/** A row that is nothing and soon swept: as much work as a mail. */
+const idleStatement = (deps: Deps, id: string) =>
+  insertVerification(deps.db, {
+    id,
+    emailKey: "",
+    codeMac: "",
+    createdAtMs: deps.now(),
+    expiresAtMs: deps.now(),
+  })
+
+/** Commits the statements together with a mail, if there is one, and sends it afterwards. */
+export async function commitWithMail(deps: Deps, statements: readonly Statement[], mail: AccountMail | null): Promise<void> {
+  const id = newId()
+  const createdAtMs = deps.now()
+  const last =
+    mail === null
+      ? idleStatement(deps, id)
+      : enqueueMail(deps.db, {
+          id,
+          kind: mail.kind,
+          recipient: mail.to,
+          createdAtMs,
+          expiresAtMs: createdAtMs + mail.lifetimeMs,
+          ...mail.message,
+        })
+  await runBatch(deps.db, [last, ...statements])
+  deps.afterwards(deliverMail(deps, id))
+}

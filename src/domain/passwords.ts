@@ -1,0 +1,135 @@
+// Forgotten and changed passwords. Every change ends the user's other sessions and is told by mail; none logs in.
+import { checkPassword, hashPassword, isOutdated } from "../crypto/password.ts"
+import { hashSecretToken, newSecretToken } from "../crypto/secret-token.ts"
+import { isConstraintFailure } from "../db/d1-errors.ts"
+import { claimPasswordReset, findPasswordReset, insertPasswordReset, voidPasswordResets } from "../db/password-resets.ts"
+import { type User, endSessionsOf, exchangePasswordHash, findUser, findUserByEmailKey, setPasswordHash } from "../db/users.ts"
+import { runBatch } from "../db/client.ts"
+import { AppError } from "../errors.ts"
+import { passwordChangedMessage, passwordResetMessage } from "../mail/messages.ts"
+import { type AccountMail, commitWithMail, takeMailLimits } from "./account-mail.ts"
+import { auditEvent } from "./audit.ts"
+import { type EmailAddress, parseEmailAddress } from "./email-address.ts"
+import { takeAddressLimit, takeLimit, welcome } from "./limits.ts"
+import { requireGoodPassword } from "./password-rules.ts"
+import type { Powers } from "./powers.ts"
+import type { Caller } from "./sessions.ts"
+
+const RESET_MINUTES = 30
+const RESET_LIFETIME_MS = RESET_MINUTES * 60_000
+const NOTICE_LIFETIME_MS = 24 * 60 * 60_000
+
+type Deps = Pick<Powers, "db" | "keys" | "mailer" | "now" | "policy" | "request" | "afterwards" | "log" | "hashing">
+
+const mailboxOf = (user: User): string => parseEmailAddress(user.email)?.mailbox ?? user.emailKey
+
+/** The new hash keeps the old one's salt where it can: pending sign-ups with this address share it (decision 12). */
+function hashAnew(deps: Deps, user: User, password: string): Promise<string> {
+  const like = isOutdated(deps.keys.peppers, user.passwordHash) ? null : user.passwordHash
+  return deps.hashing.takeTurn(() => hashPassword(deps.keys.peppers, password, like))
+}
+
+const noticeTo = (deps: Deps, user: User): AccountMail => ({
+  kind: "password_changed",
+  to: mailboxOf(user),
+  message: passwordChangedMessage({ publicOrigin: deps.policy.publicOrigin }),
+  lifetimeMs: NOTICE_LIFETIME_MS,
+})
+
+/**
+ * Mails a link for choosing a new password, to whoever has an account; to everybody else it only looks so.
+ * @throws AppError `too_many_requests`
+ */
+export async function requestPasswordReset(deps: Deps, address: EmailAddress): Promise<void> {
+  await takeAddressLimit(deps, "password-address")
+  await takeMailLimits(deps, "reset-mail", address)
+  const user = await findUserByEmailKey(deps.db, address.key)
+  const owner = user !== undefined && user.verifiedAtMs !== null && user.disabledAtMs === null ? user : null
+  const token = newSecretToken()
+  const hash = await hashSecretToken(token)
+  if (hash === null) throw new TypeError("a fresh token has a hash")
+  const createdAtMs = deps.now()
+  const reset = { hash, userId: owner?.id ?? null, createdAtMs, expiresAtMs: createdAtMs + RESET_LIFETIME_MS }
+  const resetUrl = `${deps.policy.publicOrigin}/reset-password#${token}`
+  const message = passwordResetMessage({ resetUrl, validMinutes: RESET_MINUTES })
+  await commitWithMail(
+    deps,
+    [insertPasswordReset(deps.db, reset), auditEvent(deps, "password.reset_requested", null, owner?.id ?? null)],
+    owner === null ? null : { kind: "password_reset", to: mailboxOf(owner), message, lifetimeMs: RESET_LIFETIME_MS },
+  )
+}
+
+const spentToken = (): AppError =>
+  new AppError("reset_token_spent", { detail: "This link was used or is too old. Ask for a new one." })
+
+/**
+ * Sets a new password with the token from the mail. Each works once, also when it is used twice at the same moment.
+ * @throws AppError `reset_token_invalid`, `reset_token_spent`, `validation_failed`, `too_many_requests`, `busy`
+ */
+export async function resetPassword(deps: Deps, token: string, password: string): Promise<void> {
+  deps.hashing.requireRoom()
+  await takeAddressLimit(deps, "password-address")
+  const hash = await hashSecretToken(token)
+  const found = hash === null ? undefined : await findPasswordReset(deps.db, hash)
+  if (hash === null || found === undefined) {
+    throw new AppError("reset_token_invalid", { detail: "This is not a link of ours. Copy it from the mail as a whole." })
+  }
+  const { reset, user } = found
+  if (reset.usedAtMs !== null || reset.expiresAtMs <= deps.now() || user.disabledAtMs !== null) throw spentToken()
+  requireGoodPassword("password", password, user.emailKey)
+  const fresh = await hashAnew(deps, user, password)
+  const atMs = deps.now()
+  try {
+    await commitWithMail(
+      deps,
+      [
+        claimPasswordReset(deps.db, hash, atMs),
+        setPasswordHash(deps.db, user.id, fresh),
+        endSessionsOf(deps.db, user.id, null, atMs),
+        voidPasswordResets(deps.db, user.id, atMs),
+        ...(await welcome(deps, user)),
+        auditEvent(deps, "password.reset", user.id, user.id),
+      ],
+      noticeTo(deps, user),
+    )
+  } catch (error) {
+    throw isConstraintFailure(error) ? spentToken() : error
+  }
+}
+
+const wrongPassword = (): AppError =>
+  new AppError("wrong_password", {
+    detail: "currentPassword is not your password. If you have forgotten it, log out and ask for a reset link.",
+  })
+
+/**
+ * Changes the password of whoever is logged in and knows the current one. This session goes on, all others end.
+ * @throws AppError `wrong_password`, `validation_failed`, `too_many_requests`, `busy`
+ */
+export async function changePassword(deps: Deps, caller: Caller, current: string, password: string): Promise<void> {
+  deps.hashing.requireRoom()
+  await takeLimit(deps, "password-change", caller.userId)
+  const user = await findUser(deps.db, caller.userId)
+  const { matches } = await deps.hashing.takeTurn(() => checkPassword(deps.keys.peppers, current, user?.passwordHash ?? null))
+  if (user === undefined || !matches) {
+    await runBatch(deps.db, [auditEvent(deps, "password.change_refused", caller.userId, caller.userId)])
+    throw wrongPassword()
+  }
+  requireGoodPassword("newPassword", password, user.emailKey)
+  const fresh = await hashAnew(deps, user, password)
+  const atMs = deps.now()
+  try {
+    await commitWithMail(
+      deps,
+      [
+        exchangePasswordHash(deps.db, user.id, user.passwordHash, fresh),
+        endSessionsOf(deps.db, user.id, caller.sessionId, atMs),
+        voidPasswordResets(deps.db, user.id, atMs),
+        auditEvent(deps, "password.changed", user.id, user.id),
+      ],
+      noticeTo(deps, user),
+    )
+  } catch (error) {
+    throw isConstraintFailure(error) ? wrongPassword() : error
+  }
+}
