@@ -218,9 +218,13 @@ describe("every route", () => {
       "/api/auth/password/change": "anyone logged in",
       "/api/client/download/:id": "client",
       "/api/client/files": "client",
+      "/api/client/links": "client",
+      "/api/client/links/:id": "client",
       "/api/ops/files": "ops",
       "/api/ops/files/:id": "ops",
       "/api/ops/files/:id/content": "ops",
+      "/api/ops/links": "ops",
+      "/api/ops/links/:id": "ops",
       "/api/ops/upload": "ops",
       "/download-file/:token": "the link's client",
     }
