@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { type Subject, curl, median, startSubject, writeDocument } from "./subject.ts"
+import { type Subject, curl, curlPatiently, median, startSubject, writeDocument } from "./subject.ts"
 
 const RUNS = 5
 const SIZE_BYTES = 100_000_000
@@ -23,8 +23,11 @@ async function growth(subject: Subject, work: () => Promise<unknown>): Promise<n
   const idle = subject.residentBytes()
   let peak = idle
   const timer = setInterval(() => (peak = Math.max(peak, subject.residentBytes())), 20)
-  await work()
-  clearInterval(timer)
+  try {
+    await work()
+  } finally {
+    clearInterval(timer)
+  }
   return Math.max(peak, subject.residentBytes()) - idle
 }
 
@@ -40,22 +43,12 @@ const plainUpload = (subject: Subject) => () => curl(...discard, `${subject.orig
 
 /** Past the budget's patience some get 503; they come back, as Retry-After asks. */
 const sealedUpload = (subject: Subject) => () =>
-  curl(
-    ...discard,
-    "--retry",
-    "20",
-    "--retry-max-time",
-    "300",
-    `${subject.origin}/api/ops/upload`,
-    ...subject.auth,
-    "-F",
-    `file=@${large}`,
-  )
+  curlPatiently(`${subject.origin}/api/ops/upload`, ...subject.auth, "-F", `file=@${large}`)
 
 const download = (path: string, count: number, more: string[]): Pick<Load, "sealed" | "plain"> => ({
   sealed: async (subject) => {
     const id = await subject.upload(path)
-    return () => times(count, () => curl(...discard, ...more, "--retry", "20", subject.contentUrl(id), ...subject.auth))
+    return () => times(count, () => curlPatiently(...more, subject.contentUrl(id), ...subject.auth))
   },
   plain: async (subject) => {
     const id = await subject.upload(path)

@@ -21,11 +21,10 @@ export function writeDocument(path: string, sizeBytes: number): void {
   writeFileSync(path, zipSync({ "[Content_Types].xml": new TextEncoder().encode(types), "media.bin": media }, { level: 0 }))
 }
 
-/** Runs curl and returns what it printed. */
-export function curl(...args: string[]): Promise<string> {
-  const child = spawn("curl", ["-sS", "--fail-with-body", ...args], { stdio: ["ignore", "pipe", "inherit"] })
+function runCurl(stdout: "pipe" | "ignore", args: readonly string[]): Promise<string> {
+  const child = spawn("curl", ["-sS", "--fail-with-body", ...args], { stdio: ["ignore", stdout, "inherit"] })
   let text = ""
-  child.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()))
+  child.stdout?.on("data", (chunk: Buffer) => (text += chunk.toString()))
   return new Promise((resolve, reject) => {
     child.on("close", (code) => {
       if (code === 0) resolve(text)
@@ -33,6 +32,16 @@ export function curl(...args: string[]): Promise<string> {
     })
   })
 }
+
+/** Runs curl and returns what it printed. */
+export const curl = (...args: string[]): Promise<string> => runCurl("pipe", args)
+
+/**
+ * Runs curl, drops what it receives, and comes back after a 503 as Retry-After asks. Not with `-o /dev/null`:
+ * curl cuts its output file back before it tries again, which a device refuses.
+ */
+export const curlPatiently = (...args: string[]): Promise<string> =>
+  runCurl("ignore", ["--retry", "100", "--retry-max-time", "600", ...args])
 
 /** Process ids of workerd below a process. */
 function workerdsBelow(root: number): number[] {
