@@ -240,6 +240,13 @@ describe("roles", () => {
     ["GET", "/api/ops/files", "ops"],
     ["GET", `/api/ops/files/${crypto.randomUUID()}/content`, "ops"],
     ["DELETE", `/api/ops/files/${crypto.randomUUID()}`, "ops"],
+    ["PATCH", `/api/ops/files/${crypto.randomUUID()}`, "ops"],
+    ["GET", "/api/client/links", "client"],
+    ["DELETE", "/api/client/links", "client"],
+    ["DELETE", `/api/client/links/${crypto.randomUUID()}`, "client"],
+    ["GET", "/api/ops/links", "ops"],
+    ["DELETE", "/api/ops/links", "ops"],
+    ["DELETE", `/api/ops/links/${crypto.randomUUID()}`, "ops"],
   ])("%s %s is for %s only", async (method, path, role) => {
     const api = createTestClient()
     const tokens = { ops: (await api.newOps()).tokens, client: (await api.newClient()).tokens }
