@@ -78,13 +78,15 @@ export async function startSubject(stateDir: string, vars: Record<string, string
   const child: ChildProcess = startDevServer({ port, stateDir, vars: all, script, args: [], isShown: false })
   await untilReady(origin, child)
   const login = await curl(`${origin}/api/ops/login`, "-H", "Content-Type: application/json", "-d", JSON.stringify(ACCOUNT))
-  const auth = ["-H", `Authorization: Bearer ${(JSON.parse(login) as { accessToken: string }).accessToken}`]
+  const authorization = `Bearer ${(JSON.parse(login) as { accessToken: string }).accessToken}`
+  const auth = ["-H", `Authorization: ${authorization}`]
   const workerds = workerdsBelow(child.pid ?? 0)
   const field = (pid: number, name: string): number =>
     Number(new RegExp(`${name}:\\s+(\\d+)`).exec(readFileSync(`/proc/${String(pid)}/status`, "utf8"))?.[1])
 
   return {
     origin,
+    authorization,
     auth,
     async upload(path: string): Promise<string> {
       return (JSON.parse(await curl(`${origin}/api/ops/upload`, ...auth, "-F", `file=@${path}`)) as { file: { id: string } }).file

@@ -6,12 +6,20 @@ import { type Keys, importKeys } from "./crypto/keys.ts"
 import { createDb } from "./db/client.ts"
 import { type HashQueue, createHashQueue } from "./domain/hashing.ts"
 import { type MemoryBudget, createMemoryBudget } from "./domain/memory.ts"
+import { type PartHeaders, createPartHeaders } from "./domain/part-headers.ts"
 import type { Powers } from "./domain/powers.ts"
 import { createConsoleMailer } from "./mail/console.ts"
 import { createMailChannelsMailer } from "./mail/mailchannels.ts"
 import type { Mailer } from "./mail/mailer.ts"
 
-type Runtime = { config: Config; keys: Keys; mailer: Mailer; memory: MemoryBudget; hashing: HashQueue }
+type Runtime = {
+  config: Config
+  keys: Keys
+  mailer: Mailer
+  memory: MemoryBudget
+  partHeaders: PartHeaders
+  hashing: HashQueue
+}
 export type Bindings = Pick<Env, "DB" | "BLOBS"> & Partial<Pick<Env, "FLOOD_LIMIT">>
 
 const runtimes = new WeakMap<object, Promise<Runtime>>()
@@ -25,6 +33,7 @@ async function createRuntime(env: Bindings): Promise<Runtime> {
     keys: await importKeys(secrets),
     mailer,
     memory: createMemoryBudget(config.memoryBudgetBytes),
+    partHeaders: createPartHeaders(),
     hashing: createHashQueue(),
   }
 }
@@ -44,13 +53,14 @@ export type Occasion = Pick<Powers, "now" | "request" | "afterwards" | "log">
  * @throws AppError `misconfigured` naming every variable that is missing or unusable
  */
 export async function createDeps(env: Bindings, occasion: Occasion): Promise<Powers> {
-  const { config, keys, mailer, memory, hashing } = await runtimeOf(env)
+  const { config, keys, mailer, memory, partHeaders, hashing } = await runtimeOf(env)
   return {
     db: createDb(env.DB),
     blobs: createBlobStore(env.BLOBS),
     keys,
     mailer,
     memory,
+    partHeaders,
     hashing,
     policy: config,
     // Commands and tests run without the binding.

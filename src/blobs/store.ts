@@ -3,7 +3,8 @@
 import { isNoSuchUpload, isPassing } from "./r2-errors.ts"
 
 export type StoredPart = { partNumber: number; etag: string }
-export type StoredObject = { sizeBytes: number; body: ReadableStream<Uint8Array> }
+/** The etag changes whenever the object is written. */
+export type StoredObject = { sizeBytes: number; etag: string; body: ReadableStream<Uint8Array> }
 export type BlobStore = ReturnType<typeof createBlobStore>
 
 const RETRY_DELAYS_MS = [100, 400]
@@ -56,12 +57,14 @@ export function createBlobStore(bucket: R2Bucket) {
     async read(key: string, offset: number, lengthBytes: number): Promise<StoredObject | null> {
       try {
         const object = await withRetry(() => bucket.get(key, { range: { offset, length: lengthBytes } }))
-        return object === null ? null : { sizeBytes: object.size, body: object.body as ReadableStream<Uint8Array> }
+        return object === null
+          ? null
+          : { sizeBytes: object.size, etag: object.etag, body: object.body as ReadableStream<Uint8Array> }
       } catch (error) {
         const found = await withRetry(() => bucket.head(key))
         if (found === null) return null
         if (found.size >= offset + lengthBytes) throw error
-        return { sizeBytes: found.size, body: new Blob([]).stream() as ReadableStream<Uint8Array> }
+        return { sizeBytes: found.size, etag: found.etag, body: new Blob([]).stream() as ReadableStream<Uint8Array> }
       }
     },
 

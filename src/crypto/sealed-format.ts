@@ -62,6 +62,14 @@ export function partPlainBytes(sizeBytes: number, index: number): number {
 /** Sealed bytes of a full part: the distance from one part's first byte to the next one's in R2. */
 export const SEALED_PART_BYTES = streamBytes(PART_BYTES)
 
+/** Where in the file the plaintext ends of `count` segments, the first of which holds `position`; at its part's end at most. */
+export function segmentsEnd(position: number, count: number): number {
+  const partStart = Math.floor(position / PART_BYTES) * PART_BYTES
+  const plainPerSegment = SEGMENT_BYTES - TAG_BYTES
+  const index = Math.floor((position - partStart + HEADER_BYTES) / plainPerSegment)
+  return partStart + Math.min(PART_BYTES, (index + count) * plainPerSegment - HEADER_BYTES)
+}
+
 /** Sealed bytes of a whole file: what R2 must hold, neither more nor less. */
 export function sealedFileBytes(sizeBytes: number): number {
   const parts = partCount(sizeBytes)

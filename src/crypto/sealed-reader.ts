@@ -10,26 +10,36 @@ export type SealedFile = { fileKey: CryptoKey; version: FileVersion; sizeBytes: 
 
 export type SealedReader = ReturnType<typeof createSealedReader>
 
+/** What opens a part's segments. */
+export type PartStream = { part: number; key: StreamKey }
+
+/** How a run begins that does not begin with a part's header: with that header, or what an earlier run made of it. */
+export type RunStart = { header: Bytes } | PartStream | undefined
+
 /**
  * @param body - the run that the plan names; must be a byte stream
  * @param buffer - where sealed bytes are read into: a whole number of segments, as many as are opened together
- * @param firstHeader - the first part's header where the plan has a `headerOffset`
+ * @param start - needed where the plan has a `headerOffset`
  */
 export function createSealedReader(
   file: SealedFile,
   plan: RangePlan,
   body: ReadableStream<Uint8Array>,
   buffer: ArrayBuffer,
-  firstHeader?: Bytes,
+  start?: RunStart,
 ) {
   const reader = body.getReader({ mode: "byob" })
   const segmentsPerRead = Math.floor(buffer.byteLength / SEGMENT_BYTES)
   let position = 0
-  let stream: StreamKey | undefined
+  let stream = start !== undefined && "key" in start ? start : undefined
   let pending: { units: RangeUnit[]; sealed: Bytes } | undefined
 
   const associatedData = (part: number): Bytes =>
     partAssociatedData({ ...file.version, partIndex: part, isLastPart: part === partCount(file.sizeBytes) - 1 })
+
+  async function openPart(part: number, header: Bytes): Promise<PartStream> {
+    return { part, key: await openStreamHeader(file.fileKey, associatedData(part), header) }
+  }
 
   async function openUnit(unit: RangeUnit, key: StreamKey, sealed: Bytes): Promise<Bytes> {
     return (await openSegment(key, unit.segment, sealed)).subarray(unit.plainFrom, unit.plainTo)
@@ -59,9 +69,8 @@ export function createSealedReader(
     async open(): Promise<Bytes[] | null> {
       if (pending === undefined) return null
       const { units, sealed } = pending
-      if (stream === undefined && firstHeader !== undefined) {
-        stream = await openStreamHeader(file.fileKey, associatedData(units[0]?.part ?? 0), firstHeader)
-      }
+      if (stream === undefined && start !== undefined && "header" in start)
+        stream = await openPart(units[0]?.part ?? 0, start.header)
       const opening: Promise<Bytes>[] = []
       let offset = 0
       for (const unit of units) {
@@ -70,17 +79,20 @@ export function createSealedReader(
           const header = sealed.slice(offset, offset + HEADER_BYTES)
           // Failures of earlier segments are reported by Promise.all below, not as unhandled ones meanwhile.
           for (const work of opening) work.catch(() => undefined)
-          stream = await openStreamHeader(file.fileKey, associatedData(unit.part), header)
+          stream = await openPart(unit.part, header)
           offset += HEADER_BYTES
         }
         if (stream === undefined) throw new SealBrokenError()
-        opening.push(openUnit(unit, stream, sealed.subarray(offset, end)))
+        opening.push(openUnit(unit, stream.key, sealed.subarray(offset, end)))
         offset = end
       }
       const opened = await Promise.all(opening)
       pending = undefined
       return opened
     },
+
+    /** The part that was being opened last; for the next run, when it begins in the middle of that part. */
+    lastPart: (): PartStream | undefined => stream,
 
     /** Lets go of the source and hands the buffer back to its owner. */
     async close(): Promise<ArrayBuffer> {

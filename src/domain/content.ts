@@ -7,12 +7,14 @@ import {
   FORMAT_VERSION,
   HEADER_BYTES,
   PART_BYTES,
+  SEALED_PART_BYTES,
   SEGMENT_BYTES,
   partCount,
   planRange,
   sealedFileBytes,
+  segmentsEnd,
 } from "../crypto/sealed-format.ts"
-import { type SealedFile, type SealedReader, createSealedReader } from "../crypto/sealed-reader.ts"
+import { type PartStream, type SealedFile, type SealedReader, createSealedReader } from "../crypto/sealed-reader.ts"
 import { SealBrokenError } from "../crypto/sealed-stream.ts"
 import { runBatch } from "../db/client.ts"
 import type { BlobRow } from "../db/files.ts"
@@ -20,9 +22,13 @@ import { AppError } from "../errors.ts"
 import type { ByteSource } from "../office/byte-source.ts"
 import { auditEvent } from "./audit.ts"
 import type { MemoryLease } from "./memory.ts"
+import type { PartHeader } from "./part-headers.ts"
 import type { Powers } from "./powers.ts"
 
-export type ContentDeps = Pick<Powers, "db" | "blobs" | "keys" | "memory" | "now" | "request" | "afterwards" | "log">
+export type ContentDeps = Pick<
+  Powers,
+  "db" | "blobs" | "keys" | "memory" | "partHeaders" | "now" | "request" | "afterwards" | "log"
+>
 
 /** Bytes of the file from `start` up to, not including, `end`; or bytes as they are, e.g. framing between ranges. */
 export type Piece = { start: number; end: number } | Uint8Array
@@ -38,19 +44,21 @@ async function unreadable(deps: ContentDeps, blob: BlobRow, reason: string): Pro
   return new AppError("integrity_failure", { detail: "The stored file is damaged and was not sent.", reason })
 }
 
+/** Does the row make sense? Looked at before anything is read for it. */
+const isSane = (blob: BlobRow): boolean =>
+  blob.format === FORMAT_VERSION &&
+  blob.sealedBytes === sealedFileBytes(blob.sizeBytes) &&
+  blob.parts === partCount(blob.sizeBytes)
+
 /**
- * Unwraps a file's key and checks that the row makes sense, before anything is read.
+ * Unwraps a file's key.
  * @throws AppError `key_unavailable` when its master key is not configured, `integrity_failure` when it was tampered with
  */
 async function unlock(deps: ContentDeps, blob: BlobRow): Promise<SealedFile> {
   const version = { fileId: blob.fileId, fileVersion: blob.version }
   const wrappedKey = fromHex(blob.wrappedKey)
   const commitment = fromHex(blob.commitment)
-  const isSane =
-    blob.format === FORMAT_VERSION &&
-    blob.sealedBytes === sealedFileBytes(blob.sizeBytes) &&
-    blob.parts === partCount(blob.sizeBytes)
-  if (!isSane || wrappedKey === null || commitment === null) throw await unreadable(deps, blob, "row")
+  if (wrappedKey === null || commitment === null) throw await unreadable(deps, blob, "row")
   const fileKey = await unwrapFileKey(deps.keys.masterKeys, version, { keyId: blob.keyId, wrappedKey, commitment })
   if (fileKey === "unknown_key") {
     deps.log("master_key_missing", { keyId: blob.keyId, remedy: "add this key id to MASTER_KEYS again" })
@@ -64,44 +72,68 @@ async function unlock(deps: ContentDeps, blob: BlobRow): Promise<SealedFile> {
 }
 
 /** Reads a part's header. The object's size is checked by the read of the run itself. */
-async function readHeader(deps: ContentDeps, blob: BlobRow, offset: number): Promise<Uint8Array<ArrayBuffer>> {
-  const stored = await deps.blobs.read(blob.objectKey, offset, HEADER_BYTES)
-  return stored === null ? new Uint8Array(0) : new Uint8Array(await new Response(stored.body).arrayBuffer())
+async function readHeader(deps: ContentDeps, blob: BlobRow, part: number): Promise<PartHeader> {
+  const stored = await deps.blobs.read(blob.objectKey, part * SEALED_PART_BYTES, HEADER_BYTES)
+  if (stored === null) return { header: new Uint8Array(0), etag: "" }
+  const header = { header: new Uint8Array(await new Response(stored.body).arrayBuffer()), etag: stored.etag }
+  deps.partHeaders.keep(blob.objectKey, part, header)
+  return header
 }
 
 /**
- * Opens a range: at most two reads of R2, for exactly the segments that it touches. The size check comes first,
- * because a cut object could otherwise serve ranges that never reach its end.
+ * Opens a range: at most two reads of R2, for exactly the segments that it touches, begun while the file's key may
+ * still be being unwrapped. The size check comes first, because a cut object could otherwise serve ranges that never
+ * reach its end.
+ * @param before - the part that was opened last, whose header is known then
  */
 async function openRange(
   deps: ContentDeps,
   blob: BlobRow,
-  sealed: SealedFile,
+  unlocking: Promise<SealedFile>,
   range: { start: number; end: number },
   buffer: ArrayBuffer,
+  before: PartStream | undefined,
 ) {
   const plan = planRange(blob.sizeBytes, range.start, range.end)
-  const [header, stored] = await Promise.all([
-    plan.headerOffset === null ? undefined : readHeader(deps, blob, plan.headerOffset),
-    deps.blobs.read(blob.objectKey, plan.offset, plan.lengthBytes),
-  ])
+  const part = plan.units[0]?.part ?? 0
+  const needsHeader = plan.headerOffset !== null && before?.part !== part
+  const reading = deps.blobs.read(blob.objectKey, plan.offset, plan.lengthBytes)
+  const [sealed, known, stored] = await Promise.all([
+    unlocking,
+    needsHeader ? (deps.partHeaders.find(blob.objectKey, part) ?? readHeader(deps, blob, part)) : null,
+    reading,
+  ]).catch(async (error: unknown) => {
+    await (await reading.catch(() => null))?.body.cancel()
+    throw error
+  })
   if (stored === null) throw await unreadable(deps, blob, "object missing")
   if (stored.sizeBytes !== blob.sealedBytes) {
     await stored.body.cancel()
     throw await unreadable(deps, blob, "object size")
   }
-  return createSealedReader(sealed, plan, stored.body, buffer, header)
+  if (known === null)
+    return createSealedReader(sealed, plan, stored.body, buffer, plan.headerOffset === null ? undefined : before)
+  const { header } = known.etag === stored.etag ? known : await readHeader(deps, blob, part)
+  return createSealedReader(sealed, plan, stored.body, buffer, { header })
 }
 
-/** Parts that one read of R2 covers, from the first one on; the last number stays. */
+/** Segments that the first read of R2 covers, and those of a range so short that it is read at once. */
+const FIRST_SEGMENTS = 1
+const SHORT_SEGMENTS = 4
+/** Parts that one read of R2 covers from the second on, the end of a part begun counted; the last number stays. */
 const PARTS_PER_READ = [1, 2, 4, 8]
 
 /**
- * Cuts a range at part boundaries into what single reads of R2 fetch: little at first, so that the first byte
- * does not wait for a large read to be set up, then more.
+ * Cuts a range at edges of segments, then of parts, into what single reads of R2 fetch: little at first, so that
+ * the first byte does not wait for a large read to be set up, then more.
  */
 export function* readsOf(range: { start: number; end: number }): Generator<{ start: number; end: number }, void> {
   let start = range.start
+  const firstEnd = segmentsEnd(start, FIRST_SEGMENTS)
+  if (range.end > segmentsEnd(start, SHORT_SEGMENTS)) {
+    yield { start, end: firstEnd }
+    start = firstEnd
+  }
   for (let i = 0; ; i++) {
     const parts = PARTS_PER_READ[Math.min(i, PARTS_PER_READ.length - 1)] ?? 1
     const end = Math.min(range.end, (Math.floor(start / PART_BYTES) + parts) * PART_BYTES)
@@ -115,16 +147,17 @@ export function* readsOf(range: { start: number; end: number }): Generator<{ sta
 async function* plaintextOf(
   deps: ContentDeps,
   blob: BlobRow,
-  sealed: SealedFile,
+  unlocking: Promise<SealedFile>,
   range: { start: number; end: number },
   lease: MemoryLease,
 ) {
   const bufferBytes = Math.max(1, Math.floor(Math.min(MAX_SEGMENTS, lease.bytes / SEGMENT_BYTES) / 2)) * SEGMENT_BYTES
   let buffer = lease.borrow(bufferBytes)
   let reader: SealedReader | undefined
+  let lastPart: PartStream | undefined
   try {
     for (const part of readsOf(range)) {
-      reader = await openRange(deps, blob, sealed, part, buffer)
+      reader = await openRange(deps, blob, unlocking, part, buffer, lastPart)
       await reader.read()
       for (let run = await reader.open(); run !== null;) {
         const reading = reader.read()
@@ -134,6 +167,7 @@ async function* plaintextOf(
         run = await reader.open()
       }
       buffer = await reader.close()
+      lastPart = reader.lastPart()
       reader = undefined
     }
   } catch (error) {
@@ -150,14 +184,22 @@ type Run = readonly Uint8Array[]
 async function* contentOf(
   deps: ContentDeps,
   blob: BlobRow,
-  sealed: SealedFile,
+  unlocking: Promise<SealedFile>,
   pieces: readonly Piece[],
   lease: MemoryLease,
 ): AsyncGenerator<Run, void> {
+  // Framing goes with the bytes behind it: nothing is sent before the first segment has proven genuine.
+  let framing: Uint8Array[] = []
   for (const piece of pieces) {
-    if (piece instanceof Uint8Array) yield [piece]
-    else yield* plaintextOf(deps, blob, sealed, piece, lease)
+    if (piece instanceof Uint8Array) framing.push(piece)
+    else {
+      for await (const run of plaintextOf(deps, blob, unlocking, piece, lease)) {
+        yield [...framing, ...run]
+        framing = []
+      }
+    }
   }
+  if (framing.length > 0) yield framing
 }
 
 /** Hears how the sending goes. */
@@ -179,9 +221,11 @@ export async function openContent(
   pieces: readonly Piece[] = [{ start: 0, end: blob.sizeBytes }],
   watch?: ContentWatch,
 ): Promise<ReadableStream<Uint8Array>> {
-  const sealed = await unlock(deps, blob)
+  if (!isSane(blob)) throw await unreadable(deps, blob, "row")
   const lease = await deps.memory.admit(MIN_SEGMENTS * SEGMENT_BYTES, MAX_SEGMENTS * SEGMENT_BYTES)
-  const content = contentOf(deps, blob, sealed, pieces, lease)
+  const unlocking = unlock(deps, blob)
+  unlocking.catch(() => undefined)
+  const content = contentOf(deps, blob, unlocking, pieces, lease)
   try {
     const first = await content.next()
     const lengthBytes = pieces.reduce(
@@ -233,14 +277,16 @@ async function pump(
  * @param lease - the upload's own share, with room for a run of segments
  */
 export async function contentSource(deps: ContentDeps, blob: BlobRow, lease: MemoryLease): Promise<ByteSource> {
-  const sealed = await unlock(deps, blob)
+  if (!isSane(blob)) throw await unreadable(deps, blob, "row")
+  const unlocking = unlock(deps, blob)
+  await unlocking
   return {
     sizeBytes: blob.sizeBytes,
     async read(offset, lengthBytes) {
       const plaintext = new Uint8Array(lengthBytes)
       if (lengthBytes === 0) return plaintext
       let filled = 0
-      for await (const run of plaintextOf(deps, blob, sealed, { start: offset, end: offset + lengthBytes }, lease)) {
+      for await (const run of plaintextOf(deps, blob, unlocking, { start: offset, end: offset + lengthBytes }, lease)) {
         for (const bytes of run) {
           plaintext.set(bytes, filled)
           filled += bytes.length

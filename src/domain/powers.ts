@@ -6,6 +6,7 @@ import type { Db } from "../db/client.ts"
 import type { Mailer } from "../mail/mailer.ts"
 import type { HashQueue } from "./hashing.ts"
 import type { MemoryBudget } from "./memory.ts"
+import type { PartHeaders } from "./part-headers.ts"
 
 /** What a deployment decides. */
 export type Policy = {
@@ -30,6 +31,8 @@ export type Powers = {
   policy: Policy
   /** Shared by all requests of the isolate. */
   memory: MemoryBudget
+  /** Shared by all requests of the isolate. */
+  partHeaders: PartHeaders
   /** Turns at hashing passwords, shared by all requests of the isolate. */
   hashing: HashQueue
   /** Counts a request of a network address; false when far too many come from it at this moment. */

@@ -12,6 +12,7 @@ import {
   planRange,
   sealedFileBytes,
   segmentCount,
+  segmentsEnd,
   segmentsOf,
   streamBytes,
 } from "../../src/crypto/sealed-format.ts"
@@ -124,6 +125,19 @@ function expectPlanLikeModel(sizeBytes: number, start: number, end: number): voi
   )
   expect(plan.units.map((unit) => unit.plainFrom)).toEqual(touched.map((segment) => Math.max(0, start - segment.plainAt)))
 }
+
+describe("segmentsEnd", () => {
+  const size = 3 * PART_BYTES
+  const model = slowSegments(size)
+
+  it.each([1, 2, 4, 21, 22])("ends %i segments on, or with the part, from both sides of every boundary", (count) => {
+    for (const at of boundaries.flatMap(around).filter((position) => position < size)) {
+      const first = model.findIndex(({ plainAt, plainEnd }) => plainAt <= at && at < plainEnd)
+      const same = model.slice(first, first + count).filter(({ part }) => part === model[first]?.part)
+      expect(segmentsEnd(at, count), `from ${String(at)}`).toBe(same.at(-1)?.plainEnd)
+    }
+  })
+})
 
 describe("planRange", () => {
   it("plans the whole of every boundary size", () => {

@@ -11,6 +11,8 @@ const OVERHEAD = docxOfSize(0).length
 const SIZE = 2 * PART_BYTES + 300_000
 const document = docxOfSize(SIZE - OVERHEAD)
 const PLAIN_SEGMENT = SEGMENT_BYTES - 16
+/** Two full parts of 21 segments, one of two. */
+const OVERHEAD_OF_SEALING = 3 * 40 + (21 + 21 + 2) * 16
 const edges = [
   0,
   PLAIN_SEGMENT - 40,
@@ -197,25 +199,62 @@ describe("conditions", () => {
   })
 })
 
+/** A client in a fresh isolate's place, and the lengths of its reads of R2. */
+function watchReads(): { watched: TestClient; read: number[] } {
+  const read: number[] = []
+  const bucket = new Proxy(env.BLOBS, {
+    get(target, property) {
+      if (property === "get") {
+        return (key: string, options: { range: { length: number } }) => {
+          read.push(options.range.length)
+          return target.get(key, options)
+        }
+      }
+      const value: unknown = Reflect.get(target, property)
+      return typeof value === "function" ? (value.bind(target) as unknown) : value
+    },
+  })
+  return { watched: createTestClient({ BLOBS: bucket }), read }
+}
+
 describe("a range costs little", () => {
   it("the last byte: at most three reads of R2 and two MiB", async () => {
-    const read: number[] = []
-    const bucket = new Proxy(env.BLOBS, {
-      get(target, property) {
-        if (property === "get") {
-          return (key: string, options: { range: { length: number } }) => {
-            read.push(options.range.length)
-            return target.get(key, options)
-          }
-        }
-        const value: unknown = Reflect.get(target, property)
-        return typeof value === "function" ? (value.bind(target) as unknown) : value
-      },
-    })
-    const watched = createTestClient({ BLOBS: bucket })
+    const { watched, read } = watchReads()
     expect((await watched.request(path, { token, headers: { Range: "bytes=-1" } })).status).toBe(206)
     expect(read.length).toBeLessThanOrEqual(3)
     expect(read.reduce((sum, length) => sum + length, 0)).toBeLessThan(2 * 1024 * 1024)
+  })
+
+  it("a further range of the same part: one read, as long as the object is the same", async () => {
+    const { watched, read } = watchReads()
+    const { file } = await (await api.upload(token, document, "c.docx")).json<{ file: { id: string } }>()
+    const ask = async (start: number): Promise<Response> => {
+      read.length = 0
+      const Range = `bytes=${String(start)}-${String(start + 9)}`
+      return watched.request(`/api/ops/files/${file.id}/content`, { token, headers: { Range } })
+    }
+    const start = PART_BYTES + 3 * PLAIN_SEGMENT
+    expect(equal(await bytesOf(await ask(start)), document.subarray(start, start + 10))).toBe(true)
+    expect(read).toHaveLength(2)
+    expect(equal(await bytesOf(await ask(start + 600_000)), document.subarray(start + 600_000, start + 600_010))).toBe(true)
+    expect(read).toHaveLength(1)
+
+    const row = (await api.db.select().from(blobs)).find(({ fileId }) => fileId === file.id)
+    const sealed = new Uint8Array((await (await env.BLOBS.get(row?.objectKey ?? ""))?.arrayBuffer()) ?? new ArrayBuffer(0))
+    await env.BLOBS.put(row?.objectKey ?? "", sealed.with(SEALED_PART_BYTES + 5, (sealed[SEALED_PART_BYTES + 5] ?? 0) ^ 1))
+    expect(await (await ask(start)).json<ProblemBody>()).toMatchObject({ code: "integrity_failure" })
+    await env.BLOBS.put(row?.objectKey ?? "", sealed)
+    expect(equal(await bytesOf(await ask(start)), document.subarray(start, start + 10))).toBe(true)
+    expect(read).toHaveLength(2)
+  })
+
+  it("a large one begins with a read of one segment, and reads no byte twice", async () => {
+    const { watched, read } = watchReads()
+    const response = await watched.request(path, { token, headers: { Range: `bytes=${String(PLAIN_SEGMENT)}-` } })
+    expect(equal(await bytesOf(response), document.subarray(PLAIN_SEGMENT))).toBe(true)
+    expect(read.slice(0, 2)).toEqual([SEGMENT_BYTES, 40])
+    const touched = SIZE + OVERHEAD_OF_SEALING - (SEGMENT_BYTES - 40)
+    expect(read.reduce((sum, length) => sum + length, 0)).toBe(touched)
   })
 })
 
