@@ -82,7 +82,7 @@ export const tooLarge = (maxBytes: number): AppError =>
   new AppError("payload_too_large", { detail: `The file is larger than ${String(maxBytes)} bytes, the most that is taken here.` })
 
 /** What is known of a document while it is being stored. */
-type Draft = { fileId: string; objectKey: string; ownerId: string; name: DocumentName }
+type Draft = { fileId: string; objectKey: string; ownerId: string; name: DocumentName; downloadLimit: number | null }
 type Stored = { sizeBytes: number; digest: Digests; wrapped: Awaited<ReturnType<typeof createFileKey>>["wrapped"] }
 
 export type UploadRequest = {
@@ -94,6 +94,8 @@ export type UploadRequest = {
   atMostBytes: number
   /** Digests that the client announced; the document must have them. */
   expected: ExpectedDigests
+  /** How often each client may download it; null for no limit. */
+  downloadLimit: number | null
 }
 
 /**
@@ -103,7 +105,8 @@ export type UploadRequest = {
  */
 export async function receiveDocument(deps: UploadDeps, upload: UploadRequest): Promise<ListedFile> {
   const name = parseDocumentName(upload.sentName)
-  const draft = { fileId: newId(), objectKey: toHex(randomBytes(20)), ownerId: upload.ownerId, name }
+  const { ownerId, downloadLimit } = upload
+  const draft = { fileId: newId(), objectKey: toHex(randomBytes(20)), ownerId, name, downloadLimit }
   const plainBytes = bufferBytes(Math.min(upload.atMostBytes, deps.policy.maxFileBytes))
   const sealedBytes = streamBytes(plainBytes)
   const lease = await deps.memory.admit(plainBytes + sealedBytes)
@@ -236,11 +239,11 @@ function blobRow(draft: Draft, stored: Stored): BlobRow {
 /** The file exists from here on, or not at all. When even the outcome is unknown, the sweeper finds out. */
 async function publish(deps: UploadDeps, draft: Draft, blob: BlobRow): Promise<ListedFile> {
   const createdAtMs = deps.now()
-  const { fileId: id, ownerId, name } = draft
+  const { fileId: id, ownerId, name, downloadLimit } = draft
   await runBatch(deps.db, [
     insertUploadedFile(
       deps.db,
-      { id, ownerId, version: FIRST_VERSION, name: name.name, type: name.type, createdAtMs, downloadLimit: null },
+      { id, ownerId, version: FIRST_VERSION, name: name.name, type: name.type, createdAtMs, downloadLimit },
       draft.objectKey,
     ),
     insertBlob(deps.db, blob),
@@ -252,7 +255,7 @@ async function publish(deps: UploadDeps, draft: Draft, blob: BlobRow): Promise<L
     name: name.name,
     type: name.type,
     createdAtMs,
-    downloadLimit: null,
+    downloadLimit,
     sizeBytes: blob.sizeBytes,
     sha256: blob.sha256,
   }

@@ -35,12 +35,21 @@ export const limitField = z
   .transform(Number)
   .pipe(z.number().max(200, "Give a whole number from 1 to 200."))
 
+const MAX_DOWNLOAD_LIMIT = 1_000_000
+
 /** How often each client may download a file. */
 export const downloadLimitField = z
   .int("Give a whole number, or null for no limit.")
   .min(1, "Give a whole number from 1, or null for no limit.")
-  .max(1_000_000, "Give at most 1000000, or null for no limit.")
+  .max(MAX_DOWNLOAD_LIMIT, `Give at most ${String(MAX_DOWNLOAD_LIMIT)}, or null for no limit.`)
   .nullable()
+
+/** The same in a query, where no limit is said by leaving it out. */
+export const downloadLimitParameter = z
+  .string()
+  .regex(/^[1-9]\d{0,6}$/, "Give a whole number from 1, or leave it out for no limit.")
+  .transform((text): number => Number(text))
+  .refine((limit) => limit <= MAX_DOWNLOAD_LIMIT, `Give at most ${String(MAX_DOWNLOAD_LIMIT)}, or leave it out for no limit.`)
 
 /** Seconds in a query. Whether they are too many the deployment says. */
 export const secondsField = z

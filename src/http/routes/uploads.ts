@@ -1,12 +1,18 @@
 // POST /upload: one document as multipart/form-data, field `file`, streamed through.
 import { Hono } from "hono"
+import { z } from "zod"
 import { type ExpectedDigests, createDigests, digestMismatch } from "../../domain/digests.ts"
 import { receiveDocument, tooLarge } from "../../domain/uploads.ts"
 import { AppError, fieldError } from "../../errors.ts"
 import { requiredDigests } from "../../protocol/digest-fields.ts"
 import { type FormPart, multipartBoundary, readMultipart } from "../../protocol/multipart.ts"
+import { downloadLimitParameter } from "../fields.ts"
 import type { GuardedEnv } from "../types.ts"
+import { queryParameters, singleParameters } from "../validate.ts"
 import { fileJson } from "./files.ts"
+
+/** What the document is published with, so that there is no moment without it. */
+const uploadQuery = z.strictObject({ downloadLimit: downloadLimitParameter.optional() })
 
 /** Room for boundaries and part headers around a file of the greatest size. */
 const MULTIPART_OVERHEAD_BYTES = 64 * 1024
@@ -89,8 +95,9 @@ function contentDigestCheck(expected: ExpectedDigests | null) {
 
 const ignore = (): void => undefined
 
-export const uploadRoutes = new Hono<GuardedEnv>().post("/", async (c) => {
+export const uploadRoutes = new Hono<GuardedEnv>().post("/", singleParameters, queryParameters(uploadQuery), async (c) => {
   const { headers } = c.req.raw
+  const { downloadLimit = null } = c.req.valid("query")
   const boundary = requireBoundary(headers)
   const expected = announced(headers, "Repr-Digest") ?? {}
   const content = contentDigestCheck(announced(headers, "Content-Digest"))
@@ -110,7 +117,7 @@ export const uploadRoutes = new Hono<GuardedEnv>().post("/", async (c) => {
     if (part.name !== "file") throw otherField(part.name)
     if (part.filename === undefined) throw fieldError("file", "name_missing", "The field `file` must be a file with a name.")
     const chunks = onlyPart(part, parts, content?.check ?? ignore, content?.seeFile ?? ignore)
-    const upload = { ownerId: c.var.caller.userId, sentName: part.filename, chunks, atMostBytes, expected }
+    const upload = { ownerId: c.var.caller.userId, sentName: part.filename, chunks, atMostBytes, expected, downloadLimit }
     return c.json({ file: fileJson(await receiveDocument(c.var.deps, upload)), message: "success" }, 201)
   } finally {
     await parts.return()
