@@ -4,14 +4,15 @@ import { createBlobStore } from "./blobs/store.ts"
 import { type Config, readConfig } from "./config.ts"
 import { type Keys, importKeys } from "./crypto/keys.ts"
 import { createDb } from "./db/client.ts"
+import { createAuditPen, createSealTurn } from "./domain/audit.ts"
 import { type HashQueue, createHashQueue } from "./domain/hashing.ts"
 import { type MemoryBudget, createMemoryBudget } from "./domain/memory.ts"
-import type { Powers } from "./domain/powers.ts"
+import type { Powers, RequestOrigin, SealTurn } from "./domain/powers.ts"
 import { createConsoleMailer } from "./mail/console.ts"
 import { createMailChannelsMailer } from "./mail/mailchannels.ts"
 import type { Mailer } from "./mail/mailer.ts"
 
-type Runtime = { config: Config; keys: Keys; mailer: Mailer; memory: MemoryBudget; hashing: HashQueue }
+type Runtime = { config: Config; keys: Keys; mailer: Mailer; memory: MemoryBudget; hashing: HashQueue; sealing: SealTurn }
 export type Bindings = Pick<Env, "DB" | "BLOBS"> & Partial<Pick<Env, "FLOOD_LIMIT">>
 
 const runtimes = new WeakMap<object, Promise<Runtime>>()
@@ -26,6 +27,7 @@ async function createRuntime(env: Bindings): Promise<Runtime> {
     mailer,
     memory: createMemoryBudget(config.memoryBudgetBytes),
     hashing: createHashQueue(),
+    sealing: createSealTurn(),
   }
 }
 
@@ -37,14 +39,14 @@ function runtimeOf(env: Bindings): Promise<Runtime> {
   return runtime
 }
 
-export type Occasion = Pick<Powers, "now" | "request" | "afterwards" | "log">
+export type Occasion = Pick<Powers, "now" | "afterwards" | "log"> & { request: RequestOrigin }
 
 /**
  * Builds the powers for one request or cron run.
  * @throws AppError `misconfigured` naming every variable that is missing or unusable
  */
 export async function createDeps(env: Bindings, occasion: Occasion): Promise<Powers> {
-  const { config, keys, mailer, memory, hashing } = await runtimeOf(env)
+  const { config, keys, mailer, memory, hashing, sealing } = await runtimeOf(env)
   return {
     db: createDb(env.DB),
     blobs: createBlobStore(env.BLOBS),
@@ -56,5 +58,6 @@ export async function createDeps(env: Bindings, occasion: Occasion): Promise<Pow
     // Commands and tests run without the binding.
     admitsFlood: async (address) => (await env.FLOOD_LIMIT?.limit({ key: address }))?.success ?? true,
     ...occasion,
+    request: { ...occasion.request, pen: await createAuditPen(keys, occasion.request.clientAddress, sealing) },
   }
 }

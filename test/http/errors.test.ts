@@ -284,6 +284,7 @@ describe("a deployment", () => {
     "JWT_KEYS",
     "PASSWORD_PEPPERS",
     "HANDLE_KEYS",
+    "AUDIT_KEYS",
     "MAIL_TRANSPORT",
     "MAILCHANNELS_API_KEY",
     "PUBLIC_ORIGIN",
