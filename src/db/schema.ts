@@ -253,7 +253,7 @@ export const downloads = sqliteTable(
   (table) => [index("downloads_file_user").on(table.fileId, table.userId), index("downloads_user").on(table.userId)],
 )
 
-/** Mails to send. The body is purged as soon as it is sent, given up or out of date. */
+/** Mails to send. The body is purged as soon as it is sent, refused or out of date. */
 export const outbox = sqliteTable(
   "outbox",
   {
