@@ -68,7 +68,9 @@ async function main(): Promise<void> {
   await withTrail(values.remote ? "remote" : { stateDir: values["persist-to"] }, async (trail) => {
     // Never over a file that is there: it may be an earlier export.
     const out = values.out === undefined ? process.stdout : createWriteStream(values.out, { mode: 0o600, flags: "wx" })
-    const write = async (line: string): Promise<void> => void (out.write(line) || (await once(out, "drain")))
+    const write = async (line: string): Promise<void> => {
+      if (!out.write(line)) await once(out, "drain")
+    }
     if (format === "csv") await write(csvRecord(COLUMNS))
     for (const part of [trail.sealed(), trail.unsealed()])
       for await (const row of part) if (!(row.atMs < sinceMs)) await write(lines[format](row))

@@ -21,7 +21,7 @@ async function readJson(body: ReadableStream<Uint8Array> | null): Promise<unknow
     if (lengthBytes > MAX_ANSWER_BYTES) throw new Error("the answer is too long")
     chunks.push(chunk)
   }
-  return JSON.parse(await new Blob(chunks as Uint8Array<ArrayBuffer>[]).text())
+  return JSON.parse(await new Blob(chunks).text())
 }
 
 /** The client for one mail, which remembers what it was answered. */
@@ -50,7 +50,7 @@ class OneMailClient extends MailChannels {
         if (response.status < 200 || response.status > 299) await response.body?.cancel()
       },
     }
-    const body = (await super._fetch(path, bounded as never)) as unknown as ReadableStream<Uint8Array> | null
+    const body = await super._fetch<ReadableStream<Uint8Array> | null>(path, bounded as never)
     if (this.status === null || this.status > 299) throw new Error("not the answer of a mail service")
     return (await readJson(body)) as T
   }
