@@ -7,7 +7,7 @@ import { join } from "node:path"
 import { zipSync } from "fflate"
 import { choosePort, startDevServer, stopDevServer, untilReady } from "../scripts/dev-server.ts"
 import { LOCAL_MAIL_FROM, localSecrets } from "../scripts/local-state.ts"
-import { createOpsAccount, requireEmail } from "../scripts/ops-account.ts"
+import { accountSecrets, createOpsAccount, requireEmail } from "../scripts/ops-account.ts"
 import { PROJECT_DIR, applyMigrations } from "../scripts/wrangler.ts"
 
 const ACCOUNT = { email: "bench@example.com", password: "a password for the bench" }
@@ -65,12 +65,7 @@ export type Subject = Awaited<ReturnType<typeof startSubject>>
 export async function startSubject(stateDir: string, vars: Record<string, string> = {}) {
   const secrets = localSecrets(stateDir)
   await applyMigrations({ persistTo: stateDir })
-  await createOpsAccount(
-    { persistTo: stateDir },
-    secrets["PASSWORD_PEPPERS"] ?? "",
-    requireEmail(ACCOUNT.email),
-    ACCOUNT.password,
-  )
+  await createOpsAccount({ persistTo: stateDir }, accountSecrets(secrets), requireEmail(ACCOUNT.email), ACCOUNT.password)
   const port = await choosePort(0)
   const origin = `http://localhost:${String(port)}`
   const all = { PUBLIC_ORIGIN: origin, MAIL_TRANSPORT: "console", MAIL_FROM: LOCAL_MAIL_FROM, ...vars }

@@ -33,6 +33,9 @@ export function parseEnvFile(text: string): Record<string, string> {
   return values
 }
 
+/** Secrets that came with a later version: a state that is older gains them. All others, once lost, are lost. */
+const ADDED_LATER: readonly SecretName[] = ["AUDIT_KEYS"]
+
 /** The local secrets, made on first use and kept: with new ones, old files could not be read. */
 export function localSecrets(stateDir: string): Record<string, string> {
   mkdirSync(resolve(stateDir), { recursive: true, mode: 0o700 })
@@ -41,6 +44,12 @@ export function localSecrets(stateDir: string): Record<string, string> {
     const lines = Object.entries(newSecrets()).map(([name, value]) => `${name}=${value}`)
     writePrivately(path, `# Secrets of this local state. Without them its files cannot be read.\n${lines.join("\n")}\n`)
   }
+  const text = readFileSync(path, "utf8")
+  const kept = parseEnvFile(text)
+  const missing = ADDED_LATER.filter((name) => kept[name] === undefined)
+  if (missing.length === 0) return kept
+  const lines = missing.map((name) => `${name}=${newKeyRingEntry(1)}`)
+  writePrivately(path, `${text.trimEnd()}\n${lines.join("\n")}\n`)
   return parseEnvFile(readFileSync(path, "utf8"))
 }
 

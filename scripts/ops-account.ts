@@ -1,5 +1,7 @@
 // Makes an ops account straight in D1. Nothing that the Worker serves can do this.
-import { parseKeyRing, mapKeyRing } from "../src/crypto/keyring.ts"
+import { type AuditRow, importAuditKey, signRow } from "../src/crypto/audit-mac.ts"
+import type { Bytes } from "../src/crypto/bytes.ts"
+import { type KeyRing, mapKeyRing, parseKeyRing } from "../src/crypto/keyring.ts"
 import { hashPassword, importPepper, passwordFault } from "../src/crypto/password.ts"
 import { type EmailAddress, parseEmailAddress } from "../src/domain/email-address.ts"
 import { isEasyToGuess } from "../src/domain/password-rules.ts"
@@ -23,27 +25,57 @@ export function requireEmail(text: string): EmailAddress {
   return address
 }
 
+/** What of a deployment's secrets is needed here. */
+export const ACCOUNT_SECRETS = ["PASSWORD_PEPPERS", "AUDIT_KEYS"] as const
+export type AccountSecrets = Record<(typeof ACCOUNT_SECRETS)[number], string>
+
+/** @throws UsageError naming what is missing */
+export function accountSecrets(from: Record<string, unknown>): AccountSecrets {
+  const missing = ACCOUNT_SECRETS.filter((name) => typeof from[name] !== "string" || from[name] === "")
+  if (missing.length > 0)
+    throw new UsageError(`Not set: ${missing.join(", ")}. Name the deployment's secrets file with --secrets, or set them.`)
+  return from as AccountSecrets
+}
+
+function readRing(secrets: AccountSecrets, name: keyof AccountSecrets): KeyRing<Bytes> {
+  const ring = parseKeyRing(secrets[name])
+  if (typeof ring === "string") throw new UsageError(`${name} is not usable: ${ring}.`)
+  return ring
+}
+
+/** The row of the audit trail, signed like those of the service, which gives it its place in the chain. */
+async function auditSql(secrets: AccountSecrets, subjectId: string, atMs: number): Promise<string> {
+  const keys = await mapKeyRing(readRing(secrets, "AUDIT_KEYS"), importAuditKey)
+  const nothing = { actorId: null, place: null, reason: "command", requestId: null }
+  const row: AuditRow = { id: newId(), atMs, kind: "account.ops_created", subjectId, result: "ok", ...nothing }
+  const texts = [row.id, row.kind, subjectId, row.result, "command", signRow(keys, row)].map(sqlText).join(", ")
+  return `insert into audit_events (id, kind, subject_id, result, reason, mac, at_ms)
+     select ${texts}, ${String(atMs)} from users where id = ${sqlText(subjectId)};`
+}
+
 /**
- * @param peppers - the deployment's PASSWORD_PEPPERS
  * @returns false when the address has an account already, which stays as it is
  */
-export async function createOpsAccount(place: Place, peppers: string, address: EmailAddress, password: string): Promise<boolean> {
+export async function createOpsAccount(
+  place: Place,
+  secrets: AccountSecrets,
+  address: EmailAddress,
+  password: string,
+): Promise<boolean> {
   const fault = passwordFault(password)
   if (fault !== null) throw new UsageError(passwordSentences[fault])
   if (isEasyToGuess(password, address.key))
     throw new UsageError("The password is easy to guess: take four or more unrelated words.")
-  const ring = parseKeyRing(peppers)
-  if (typeof ring === "string") throw new UsageError(`PASSWORD_PEPPERS is not usable: ${ring}.`)
-  const hash = await hashPassword(await mapKeyRing(ring, importPepper), password)
+  const hash = await hashPassword(await mapKeyRing(readRing(secrets, "PASSWORD_PEPPERS"), importPepper), password)
   const id = newId()
-  const now = String(Date.now())
+  const nowMs = Date.now()
+  const now = String(nowMs)
   const user = [id, "ops", address.original, address.key, hash].map(sqlText).join(", ")
   const [rows] = await executeSql(
     place,
     `insert into users (id, role, email, email_key, password_hash, created_at_ms, verified_at_ms)
      values (${user}, ${now}, ${now}) on conflict (email_key) do nothing returning id;
-     insert into audit_events (id, at_ms, kind, subject_id)
-     select ${sqlText(newId())}, ${now}, 'account.ops_created', id from users where id = ${sqlText(id)};`,
+     ${await auditSql(secrets, id, nowMs)}`,
   )
   return rows?.length === 1
 }

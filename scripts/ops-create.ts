@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { parseArgs } from "node:util"
 import { DEFAULT_STATE_DIR, localSecrets } from "./local-state.ts"
-import { UsageError, createOpsAccount, requireEmail } from "./ops-account.ts"
+import { type AccountSecrets, UsageError, accountSecrets, createOpsAccount, requireEmail } from "./ops-account.ts"
 import { type Place, applyMigrations } from "./wrangler.ts"
 
 const USAGE = `Usage: OPS_PASSWORD=… npm run ops:create -- --email E [--persist-to DIR | --remote --secrets FILE]
@@ -13,7 +13,7 @@ const USAGE = `Usage: OPS_PASSWORD=… npm run ops:create -- --email E [--persis
   --email E         address to log in with
   --persist-to DIR  the local state to use (default ${DEFAULT_STATE_DIR})
   --remote          the deployed database, instead of a local one
-  --secrets FILE    with --remote: the deployment's secrets as JSON (or set PASSWORD_PEPPERS)
+  --secrets FILE    with --remote: the deployment's secrets as JSON (or set PASSWORD_PEPPERS and AUDIT_KEYS)
 The password is read from OPS_PASSWORD or from standard input.`
 
 function readPassword(): string {
@@ -24,15 +24,10 @@ function readPassword(): string {
   return readFileSync(0, "utf8").split(/\r?\n/, 1)[0] ?? ""
 }
 
-function remotePeppers(secretsFile: string | undefined): string {
-  const secrets =
-    secretsFile === undefined ? process.env : (JSON.parse(readFileSync(secretsFile, "utf8")) as Record<string, unknown>)
-  const peppers = secrets["PASSWORD_PEPPERS"]
-  if (typeof peppers === "string" && peppers !== "") return peppers
-  throw new UsageError(
-    "--remote needs the deployment's PASSWORD_PEPPERS: name the secrets file with --secrets, or set the variable.",
+const remoteSecrets = (secretsFile: string | undefined): AccountSecrets =>
+  accountSecrets(
+    secretsFile === undefined ? process.env : (JSON.parse(readFileSync(secretsFile, "utf8")) as Record<string, unknown>),
   )
-}
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -55,9 +50,9 @@ async function main(): Promise<void> {
   const password = readPassword()
   const stateDir = resolve(values["persist-to"] ?? DEFAULT_STATE_DIR)
   const place: Place = values.remote ? "remote" : { persistTo: stateDir }
-  const peppers = values.remote ? remotePeppers(values.secrets) : (localSecrets(stateDir)["PASSWORD_PEPPERS"] ?? "")
+  const secrets = values.remote ? remoteSecrets(values.secrets) : accountSecrets(localSecrets(stateDir))
   if (!values.remote) await applyMigrations(place)
-  if (!(await createOpsAccount(place, peppers, address, password))) {
+  if (!(await createOpsAccount(place, secrets, address, password))) {
     throw new UsageError(`${address.original} has an account already; nothing was changed.`)
   }
   console.log(`Ops account made: ${address.original}`)

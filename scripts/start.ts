@@ -12,7 +12,7 @@ import {
   lockState,
   noteOpsAccountMade,
 } from "./local-state.ts"
-import { createOpsAccount, requireEmail } from "./ops-account.ts"
+import { accountSecrets, createOpsAccount, requireEmail } from "./ops-account.ts"
 import { applyMigrations } from "./wrangler.ts"
 
 const CRON_INTERVAL_MS = 60_000
@@ -86,7 +86,7 @@ async function main(): Promise<void> {
   await applyMigrations(place)
   const account = firstOpsAccount(args.stateDir)
   if (!account.isMade) {
-    await createOpsAccount(place, secrets["PASSWORD_PEPPERS"] ?? "", requireEmail(account.email), account.password)
+    await createOpsAccount(place, accountSecrets(secrets), requireEmail(account.email), account.password)
     noteOpsAccountMade(args.stateDir, account)
   }
 

@@ -12,6 +12,7 @@ import { accountRoutes } from "./http/routes/accounts.ts"
 import { clientFileRoutes, opsFileRoutes } from "./http/routes/files.ts"
 import { healthRoutes } from "./http/routes/health.ts"
 import { clientLinkRoutes, downloadRoutes, linkMintRoutes, opsLinkRoutes } from "./http/routes/links.ts"
+import { opsMailRoutes } from "./http/routes/mails.ts"
 import { pageRoutes } from "./http/routes/pages.ts"
 import { forgottenPasswordRoutes, ownPasswordRoutes } from "./http/routes/passwords.ts"
 import { loginRoutes, ownSessionRoutes, refreshRoutes } from "./http/routes/sessions.ts"
@@ -60,7 +61,8 @@ export function createApp(options: AppOptions = {}) {
       .use(requireOps)
       .route("/upload", uploadRoutes)
       .route("/files", opsFileRoutes)
-      .route("/links", opsLinkRoutes),
+      .route("/links", opsLinkRoutes)
+      .route("/mails", opsMailRoutes),
   )
 
   return app

@@ -6,7 +6,7 @@ import { toHex } from "./crypto/bytes.ts"
 import { type KeyRing, parseKeyRing } from "./crypto/keyring.ts"
 import { AppError } from "./errors.ts"
 
-export const SECRET_NAMES = ["MASTER_KEYS", "LINK_KEYS", "JWT_KEYS", "PASSWORD_PEPPERS", "HANDLE_KEYS"] as const
+export const SECRET_NAMES = ["MASTER_KEYS", "LINK_KEYS", "JWT_KEYS", "PASSWORD_PEPPERS", "HANDLE_KEYS", "AUDIT_KEYS"] as const
 export type SecretName = (typeof SECRET_NAMES)[number]
 export type Secrets = Record<SecretName, KeyRing<Uint8Array<ArrayBuffer>>>
 
@@ -21,6 +21,7 @@ export type Config = {
   linkLifetimeSeconds: number
   memoryBudgetBytes: number
   passwordMinChars: number
+  auditRetentionDays: number
 }
 
 /** One thing that keeps Sealpost from starting. */
@@ -83,6 +84,10 @@ const settings = {
   PASSWORD_MIN_LENGTH: {
     schema: integer(8, 64).default(15),
     remedy: "give a whole number of characters from 8 to 64; NIST SP 800-63B-4 asks for 15 where a password is all there is",
+  },
+  AUDIT_RETENTION_DAYS: {
+    schema: integer(1, 3650).default(400),
+    remedy: "give a whole number of days from 1 to 3650",
   },
 } as const
 type Settings = { [K in keyof typeof settings]: z.output<(typeof settings)[K]["schema"]> }
@@ -158,6 +163,7 @@ export function parseConfig(env: Record<string, unknown>): { config: Config; sec
       linkLifetimeSeconds: values.LINK_LIFETIME_SECONDS,
       memoryBudgetBytes: values.MEMORY_BUDGET_MIB * 2 ** 20,
       passwordMinChars: values.PASSWORD_MIN_LENGTH,
+      auditRetentionDays: values.AUDIT_RETENTION_DAYS,
     },
     secrets,
   }

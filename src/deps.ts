@@ -4,10 +4,11 @@ import { createBlobStore } from "./blobs/store.ts"
 import { type Config, readConfig } from "./config.ts"
 import { type Keys, importKeys } from "./crypto/keys.ts"
 import { createDb } from "./db/client.ts"
+import { createAuditPen, createSealTurn } from "./domain/audit.ts"
 import { type HashQueue, createHashQueue } from "./domain/hashing.ts"
 import { type MemoryBudget, createMemoryBudget } from "./domain/memory.ts"
 import { type PartHeaders, createPartHeaders } from "./domain/part-headers.ts"
-import type { Powers } from "./domain/powers.ts"
+import type { Powers, RequestOrigin, SealTurn } from "./domain/powers.ts"
 import { createConsoleMailer } from "./mail/console.ts"
 import { createMailChannelsMailer } from "./mail/mailchannels.ts"
 import type { Mailer } from "./mail/mailer.ts"
@@ -19,6 +20,7 @@ type Runtime = {
   memory: MemoryBudget
   partHeaders: PartHeaders
   hashing: HashQueue
+  sealing: SealTurn
 }
 export type Bindings = Pick<Env, "DB" | "BLOBS"> & Partial<Pick<Env, "FLOOD_LIMIT">>
 
@@ -35,6 +37,7 @@ async function createRuntime(env: Bindings): Promise<Runtime> {
     memory: createMemoryBudget(config.memoryBudgetBytes),
     partHeaders: createPartHeaders(),
     hashing: createHashQueue(),
+    sealing: createSealTurn(),
   }
 }
 
@@ -46,14 +49,14 @@ function runtimeOf(env: Bindings): Promise<Runtime> {
   return runtime
 }
 
-export type Occasion = Pick<Powers, "now" | "request" | "afterwards" | "log">
+export type Occasion = Pick<Powers, "now" | "afterwards" | "log"> & { request: RequestOrigin }
 
 /**
  * Builds the powers for one request or cron run.
  * @throws AppError `misconfigured` naming every variable that is missing or unusable
  */
 export async function createDeps(env: Bindings, occasion: Occasion): Promise<Powers> {
-  const { config, keys, mailer, memory, partHeaders, hashing } = await runtimeOf(env)
+  const { config, keys, mailer, memory, partHeaders, hashing, sealing } = await runtimeOf(env)
   return {
     db: createDb(env.DB),
     blobs: createBlobStore(env.BLOBS),
@@ -66,5 +69,6 @@ export async function createDeps(env: Bindings, occasion: Occasion): Promise<Pow
     // Commands and tests run without the binding.
     admitsFlood: async (address) => (await env.FLOOD_LIMIT?.limit({ key: address }))?.success ?? true,
     ...occasion,
+    request: { ...occasion.request, pen: await createAuditPen(keys, occasion.request.clientAddress, sealing) },
   }
 }

@@ -40,6 +40,8 @@ export type ErrorCode =
   | "link_revoked"
   | "downloads_used_up"
   | "download_in_progress"
+  // Mails
+  | "mail_not_retryable"
   // Our side
   | "integrity_failure"
   | "key_unavailable"

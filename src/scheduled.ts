@@ -1,5 +1,6 @@
 // What cron does: everything that a request left for later, each job on its own, each with a budget.
 import { createDeps } from "./deps.ts"
+import { keepAuditTrail } from "./domain/audit-trail.ts"
 import { sweepDiscardedObjects, sweepExpiredRows } from "./domain/housekeeping.ts"
 import { continueInspection } from "./domain/inspection.ts"
 import { drainOutbox } from "./domain/outbox.ts"
@@ -20,6 +21,8 @@ const jobs: Record<string, (deps: Powers) => Promise<unknown>> = {
   expiredRows: sweepExpiredRows,
   rotation: (deps) => rotateKeys(deps, ROTATION_LIMIT),
   inspection: (deps) => continueInspection(deps, INSPECTION_BUDGET_BYTES),
+  // Last, to take in what the others have written.
+  auditTrail: keepAuditTrail,
 }
 
 /** Runs all jobs; one that fails does not keep the others from running. */

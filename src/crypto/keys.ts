@@ -1,5 +1,6 @@
 // All keys of a deployment, imported once per isolate. None can be read back out of its CryptoKey.
 import { importAccessTokenKey } from "./access-token.ts"
+import { type AuditKeys, importAuditKey } from "./audit-mac.ts"
 import type { Bytes } from "./bytes.ts"
 import { type KeyRing, importHkdfKey, mapKeyRing } from "./keyring.ts"
 import { type LinkKey, importLinkKey } from "./link-token.ts"
@@ -12,9 +13,13 @@ export type Keys = {
   accessTokenKeys: KeyRing<CryptoKey>
   peppers: KeyRing<CryptoKey>
   handleKeys: KeyRing<HandleKey>
+  auditKeys: AuditKeys
 }
 
-export type RawKeys = Record<"MASTER_KEYS" | "LINK_KEYS" | "JWT_KEYS" | "PASSWORD_PEPPERS" | "HANDLE_KEYS", KeyRing<Bytes>>
+export type RawKeys = Record<
+  "MASTER_KEYS" | "LINK_KEYS" | "JWT_KEYS" | "PASSWORD_PEPPERS" | "HANDLE_KEYS" | "AUDIT_KEYS",
+  KeyRing<Bytes>
+>
 
 export async function importKeys(raw: RawKeys): Promise<Keys> {
   return {
@@ -23,5 +28,6 @@ export async function importKeys(raw: RawKeys): Promise<Keys> {
     accessTokenKeys: await mapKeyRing(raw.JWT_KEYS, importAccessTokenKey),
     peppers: await mapKeyRing(raw.PASSWORD_PEPPERS, importPepper),
     handleKeys: await mapKeyRing(raw.HANDLE_KEYS, importHandleKey),
+    auditKeys: await mapKeyRing(raw.AUDIT_KEYS, importAuditKey),
   }
 }

@@ -1,8 +1,12 @@
-import { and, asc, count, eq, gt, isNotNull, isNull, lt, lte, sql } from "drizzle-orm"
+import { type SQL, and, asc, desc, eq, gt, isNotNull, isNull, lt, lte, or, sql } from "drizzle-orm"
 import type { Db } from "./client.ts"
 import { outbox } from "./schema.ts"
 
 export type OutboxRow = typeof outbox.$inferSelect
+
+/** To be tried (again), gone out, or given up. */
+export const MAIL_STATES = ["due", "sent", "dead"] as const
+export type MailState = (typeof MAIL_STATES)[number]
 
 export const insertMail = (db: Db, mail: typeof outbox.$inferInsert) => db.insert(outbox).values(mail)
 
@@ -35,20 +39,88 @@ export const markMailSent = (db: Db, id: string, atMs: number) =>
 export const markMailFailed = (db: Db, id: string, failure: string, nextAttemptAtMs: number) =>
   db.update(outbox).set({ lastFailure: failure, nextAttemptAtMs }).where(eq(outbox.id, id))
 
-/** Given up: no more tries, body gone, the reason stays. */
-export const markMailDead = (db: Db, id: string, failure: string) =>
-  db.update(outbox).set({ lastFailure: failure, nextAttemptAtMs: null, body: null }).where(eq(outbox.id, id))
+/** Given up; the reason stays. The body stays only where somebody may have it tried again. */
+export const markMailDead = (db: Db, id: string, failure: string, keepsBody: boolean) =>
+  db
+    .update(outbox)
+    .set({ lastFailure: failure, nextAttemptAtMs: null, ...(keepsBody ? {} : { body: null }) })
+    .where(eq(outbox.id, id))
 
-/** Mails to one address since then, sent or not: the brake against flooding somebody's mailbox. */
-export async function countMailsSince(db: Db, recipient: string, sinceMs: number): Promise<number> {
-  const row = await db
-    .select({ count: count() })
-    .from(outbox)
-    .where(and(eq(outbox.recipient, recipient), gt(outbox.createdAtMs, sinceMs)))
-    .get()
-  return row?.count ?? 0
-}
+/** Expired mails lose their bodies, whatever became of them, and are not tried any more. */
+export const purgeExpiredMails = (db: Db, nowMs: number) =>
+  db
+    .update(outbox)
+    .set({
+      body: null,
+      nextAttemptAtMs: null,
+      lastFailure: sql`case when ${outbox.nextAttemptAtMs} is null then ${outbox.lastFailure} else 'expired' end`,
+    })
+    .where(and(isNotNull(outbox.body), lte(outbox.expiresAtMs, nowMs)))
 
 /** Settled mails, sent or given up, once they are old. */
 export const deleteSettledMailsBefore = (db: Db, createdBeforeMs: number) =>
   db.delete(outbox).where(and(isNull(outbox.nextAttemptAtMs), lt(outbox.createdAtMs, createdBeforeMs)))
+
+const isIn: Record<MailState, SQL | undefined> = {
+  due: isNotNull(outbox.nextAttemptAtMs),
+  sent: isNotNull(outbox.sentAtMs),
+  dead: and(isNull(outbox.nextAttemptAtMs), isNull(outbox.sentAtMs)),
+}
+
+/** Everything but subject and body. */
+const facts = {
+  id: outbox.id,
+  kind: outbox.kind,
+  recipient: outbox.recipient,
+  createdAtMs: outbox.createdAtMs,
+  expiresAtMs: outbox.expiresAtMs,
+  attempts: outbox.attempts,
+  nextAttemptAtMs: outbox.nextAttemptAtMs,
+  sentAtMs: outbox.sentAtMs,
+  lastFailure: outbox.lastFailure,
+  hasBody: sql<number>`${outbox.body} is not null`.as("has_body"),
+}
+
+export type MailPosition = { createdAtMs: number; id: string }
+
+/** Mails in a state, newest first. */
+export const listMails = (db: Db, state: MailState, after: MailPosition | undefined, limit: number) =>
+  db
+    .select(facts)
+    .from(outbox)
+    .where(
+      and(
+        isIn[state],
+        after === undefined
+          ? undefined
+          : or(
+              lt(outbox.createdAtMs, after.createdAtMs),
+              and(eq(outbox.createdAtMs, after.createdAtMs), lt(outbox.id, after.id)),
+            ),
+      ),
+    )
+    .orderBy(desc(outbox.createdAtMs), desc(outbox.id))
+    .limit(limit)
+    .all()
+
+export const findMail = (db: Db, id: string) => db.select(facts).from(outbox).where(eq(outbox.id, id)).get()
+
+export type MailFacts = NonNullable<Awaited<ReturnType<typeof findMail>>>
+
+/**
+ * Makes a mail due now, with all its tries before it, unless somebody may be at it at this moment.
+ * @param leaseEndsMs - a try that is under way ends by then
+ */
+export const makeMailDue = (db: Db, id: string, nowMs: number, leaseEndsMs: number) =>
+  db
+    .update(outbox)
+    .set({ nextAttemptAtMs: nowMs, attempts: 0 })
+    .where(
+      and(
+        eq(outbox.id, id),
+        isNull(outbox.sentAtMs),
+        isNotNull(outbox.body),
+        gt(outbox.expiresAtMs, nowMs),
+        or(isNull(outbox.nextAttemptAtMs), gt(outbox.nextAttemptAtMs, leaseEndsMs)),
+      ),
+    )

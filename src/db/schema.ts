@@ -253,7 +253,7 @@ export const downloads = sqliteTable(
   (table) => [index("downloads_file_user").on(table.fileId, table.userId), index("downloads_user").on(table.userId)],
 )
 
-/** Mails to send. The body is purged as soon as it is sent, given up or out of date. */
+/** Mails to send. The body is purged as soon as it is sent, refused or out of date. */
 export const outbox = sqliteTable(
   "outbox",
   {
@@ -272,10 +272,17 @@ export const outbox = sqliteTable(
     /** Why the last try failed: a short code, never a response body. */
     lastFailure: text("last_failure"),
   },
-  (table) => [index("outbox_due").on(table.nextAttemptAtMs), index("outbox_recipient").on(table.recipient, table.createdAtMs)],
+  (table) => [
+    index("outbox_due").on(table.nextAttemptAtMs),
+    index("outbox_recipient").on(table.recipient, table.createdAtMs),
+    index("outbox_created").on(table.createdAtMs, table.id),
+  ],
 )
 
-/** Who did what to what, when. Append-only; written in the same batch as the change it records. */
+/**
+ * Who did what to what, when, from where, with what result (docs/audit-format.md). Append-only; written, signed, in the
+ * same batch as the change it records, and given its place in the chain soon after.
+ */
 export const auditEvents = sqliteTable(
   "audit_events",
   {
@@ -285,9 +292,42 @@ export const auditEvents = sqliteTable(
     actorId: text("actor_id"),
     subjectId: text("subject_id"),
     requestId: text("request_id"),
+    /** Pseudonym of the network address, hex. */
+    place: text(),
+    result: text().notNull().default("ok"),
+    /** A short code, never free text. */
+    reason: text(),
+    /** Signature of all of the above. Empty in rows of older versions until they are taken into the chain. */
+    mac: text().notNull().default(""),
+    /** Place in the chain, from 1 without gaps; null until sealed. */
+    seq: integer(),
+    /** Signature over the chain value before, this row and its place. */
+    chain: text(),
   },
-  (table) => [index("audit_events_at").on(table.atMs), index("audit_events_subject").on(table.subjectId)],
+  (table) => [
+    index("audit_events_at").on(table.atMs),
+    index("audit_events_subject").on(table.subjectId),
+    uniqueIndex("audit_events_seq").on(table.seq),
+    index("audit_events_unsealed")
+      .on(table.id)
+      .where(sql`${table.seq} is null`),
+  ],
 )
+
+/** Where the chain of the audit trail begins and ends: one row, signed. */
+export const auditHead = sqliteTable("audit_head", {
+  /** Always 1. */
+  id: integer().primaryKey(),
+  lastSeq: integer("last_seq").notNull(),
+  /** Chain value of the last row. */
+  chain: text().notNull(),
+  /** Rows up to here are gone, after AUDIT_RETENTION_DAYS. */
+  prunedSeq: integer("pruned_seq").notNull(),
+  /** Chain value of the last row that is gone. */
+  prunedChain: text("pruned_chain").notNull(),
+  updatedAtMs: integer("updated_at_ms").notNull(),
+  mac: text().notNull(),
+})
 
 /** How far jobs have come that take many runs. */
 export const jobCursors = sqliteTable("job_cursors", {

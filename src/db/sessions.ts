@@ -1,5 +1,5 @@
 import { and, eq, gt, isNull, lt, sql } from "drizzle-orm"
-import type { Db } from "./client.ts"
+import type { Condition, Db } from "./client.ts"
 import { refreshTokens, sessions, users } from "./schema.ts"
 
 export const insertSession = (db: Db, session: typeof sessions.$inferInsert) => db.insert(sessions).values(session)
@@ -63,6 +63,9 @@ export const insertSuccessor = (db: Db, hash: string, successor: { hash: string;
         .where(and(eq(refreshTokens.hash, hash), eq(refreshTokens.successor, successor.hash))),
     )
     .returning({ hash: refreshTokens.hash })
+
+/** The token is there: what stands before it in the batch has made it. */
+export const hasRefreshToken = (hash: string): Condition => sql`exists (select 1 from refresh_tokens where hash = ${hash})`
 
 export const revokeSession = (db: Db, sessionId: string, nowMs: number) =>
   db

@@ -132,6 +132,13 @@ export async function resendVerification(deps: Deps, address: EmailAddress): Pro
   return { verifyUrl: proof.verifyUrl }
 }
 
+/**
+ * Notes a refusal that concerns a genuine handle. Wrong codes are ten for each; the rest is bounded by the limit on
+ * network addresses. Handles that are not ours concern nobody and leave no row.
+ */
+const noteRefusal = (deps: Deps, verificationId: string, reason: string): Promise<void> =>
+  runBatch(deps.db, [auditEvent(deps, "verification.refused", null, verificationId, { reason })])
+
 const wrongCode = (reason: string): AppError =>
   new AppError("wrong_code", {
     detail:
@@ -160,14 +167,24 @@ export async function verifyEmail(deps: Deps, handle: string, code: string, pass
   const mac = await codeMac(deps.keys.handleKeys, opened.keyId, known.id, code)
   const isRight = mac !== null && toHex(mac) === known.codeMac
   if (known.usedAtMs !== null && isRight) return
-  if (known.expiresAtMs <= deps.now()) throw expiredCode()
+  if (known.expiresAtMs <= deps.now()) {
+    await noteRefusal(deps, known.id, "expired")
+    throw expiredCode()
+  }
   // The try is counted before its outcome is used, so that parallel guesses cannot exceed the limit.
   const attempt = await takeAttempt(deps.db, known.id, MAX_ATTEMPTS)
   if (attempt === undefined) {
+    await noteRefusal(deps, known.id, "exhausted")
     throw new AppError("verification_exhausted", { detail: "Too many wrong codes. Ask for a new mail." })
   }
-  if (!isRight) throw wrongCode("wrong code")
-  if (!attempt.isProvable) throw expiredCode()
+  if (!isRight) {
+    await noteRefusal(deps, known.id, "wrong_code")
+    throw wrongCode("wrong code")
+  }
+  if (!attempt.isProvable) {
+    await noteRefusal(deps, known.id, "not_provable")
+    throw expiredCode()
+  }
   await commitVerification(deps, attempt, await provenHash(deps, attempt, password))
 }
 
@@ -183,6 +200,7 @@ async function provenHash(deps: Deps, verification: Verification, password: stri
   const hashes = pending.filter(({ isProvable }) => isProvable).flatMap((row) => row.passwordHash ?? [])
   const { matching } = await deps.hashing.takeTurn(() => matchPasswords(deps.keys.peppers, password, hashes))
   if (matching[0] !== undefined) return matching[0]
+  await noteRefusal(deps, verification.id, "wrong_password")
   throw new AppError("wrong_password", {
     detail: "This is not the password of that sign-up. If it was not you who signed up, do so now with a password of your own.",
   })
@@ -213,6 +231,14 @@ const invalidCredentials = (reason: string): AppError =>
 
 const NO_ADDRESS = "not an address"
 
+/** Why a login was refused, for the audit trail alone. */
+function refusalReason(user: User | undefined, role: Role, isOwner: boolean, isPending: boolean): string {
+  if (isPending) return "address_not_proven"
+  if (user === undefined) return "unknown_address"
+  if (!isOwner) return "wrong_password"
+  return user.role === role ? "account_disabled" : "other_role"
+}
+
 /**
  * Checks a login. Unknown, wrong, disabled and other-role accounts fail alike, after the same work: one hash answers
  * for the account and for every pending sign-up with its address.
@@ -232,8 +258,9 @@ export async function checkLogin(deps: Deps, role: Role, address: EmailAddress |
   if (isOwner && user.verifiedAtMs !== null && user.role === role && user.disabledAtMs === null) {
     return acceptLogin(deps, user, password)
   }
-  await runBatch(deps.db, [auditEvent(deps, "session.refused", null, user?.id ?? null)])
   const isPending = matching.some((hash) => pending.includes(hash)) || (isOwner && user.verifiedAtMs === null)
+  const reason = refusalReason(user, role, isOwner, isPending)
+  await runBatch(deps.db, [auditEvent(deps, "session.refused", null, user?.id ?? null, { reason })])
   if (role === "client" && isPending) {
     throw new AppError("email_not_verified", {
       detail:

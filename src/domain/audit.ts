@@ -1,23 +1,36 @@
-// The audit trail: who did what to what. The statement goes into the batch of the change that it records,
-// so neither can exist without the other. Ids only: no addresses, names, tokens or codes.
-import { insertAuditEvent } from "../db/audit.ts"
-import type { Powers } from "./powers.ts"
+// The audit trail: who did what to what, when, from where, with what result. The statement goes into the batch of the
+// change that it records, so neither can exist without the other. Ids, pseudonyms and codes only: no addresses, names,
+// tokens or secrets. Each row is signed here; its place in the chain it is given by audit-trail.ts.
+// What is recorded how often: docs/decisions/0016.
+import { type AuditRow, signRow } from "../crypto/audit-mac.ts"
+import type { Keys } from "../crypto/keys.ts"
+import { pseudonym } from "../crypto/pseudonym.ts"
+import { insertAuditEvent, isNotRecordedSince } from "../db/audit.ts"
+import type { Condition, Statement } from "../db/client.ts"
 import { newId } from "../ids.ts"
+import { UNKNOWN_ADDRESS, canonicalAddress } from "../protocol/client-address.ts"
+import type { AuditPen, Powers, SealTurn } from "./powers.ts"
 
 export type AuditKind =
   | "account.signed_up"
   | "account.verified"
+  | "account.limited"
+  | "account.ops_created"
   | "verification.resent"
+  | "verification.refused"
   | "password.reset_requested"
+  | "password.reset_refused"
   | "password.reset"
   | "password.changed"
   | "password.change_refused"
-  | "account.limited"
   | "session.started"
   | "session.refused"
   | "session.refreshed"
+  | "session.refresh_refused"
   | "session.token_reused"
   | "session.ended"
+  | "access.refused"
+  | "limit.reached"
   | "file.uploaded"
   | "file.deleted"
   | "file.unreadable"
@@ -27,10 +40,66 @@ export type AuditKind =
   | "link.refused"
   | "link.revoked"
   | "links.revoked"
+  | "mail.retried"
+  | "audit.pruned"
 
-export const auditEvent = (
+export type AuditResult = "ok" | "refused" | "failed"
+
+/** What is not "ok". */
+const RESULTS: Partial<Record<AuditKind, AuditResult>> = {
+  "account.limited": "refused",
+  "verification.refused": "refused",
+  "password.reset_refused": "refused",
+  "password.change_refused": "refused",
+  "session.refused": "refused",
+  "session.refresh_refused": "refused",
+  "session.token_reused": "refused",
+  "access.refused": "refused",
+  "limit.reached": "refused",
+  "file.unreadable": "failed",
+  "link.refused": "refused",
+}
+
+/** For what callers can repeat at will: one row says it for a while. */
+export const ONCE_MS = 60_000
+
+export type AuditOptions = {
+  /** Why, as a short code. */
+  reason?: string
+  /** No row when this does not hold in the moment of the write. */
+  onlyIf?: Condition
+  /** No row when there is one of the same kind, actor and subject that is younger than this. */
+  oncePerMs?: number
+}
+
+export const createSealTurn = (): SealTurn => ({ takenAtMs: null, isWantedAgain: false })
+
+/** @param clientAddress - as the edge saw it; null for cron and commands */
+export async function createAuditPen(keys: Keys, clientAddress: string | null, turn: SealTurn): Promise<AuditPen> {
+  const address = canonicalAddress(clientAddress)
+  const place = address === UNKNOWN_ADDRESS ? null : await pseudonym(keys.peppers, "audit-place", address)
+  return { keys: keys.auditKeys, place, isUsed: false, turn }
+}
+
+/**
+ * The statement that records one event.
+ * @param actorId - the user who did it; null for strangers, cron and commands
+ * @param subjectId - what it was done to
+ */
+export function auditEvent(
   deps: Pick<Powers, "db" | "now" | "request">,
   kind: AuditKind,
   actorId: string | null,
   subjectId: string | null,
-) => insertAuditEvent(deps.db, { id: newId(), atMs: deps.now(), kind, actorId, subjectId, requestId: deps.request.id })
+  options: AuditOptions = {},
+): Statement {
+  const { pen, id: requestId } = deps.request
+  const atMs = deps.now()
+  const { reason = null, onlyIf, oncePerMs } = options
+  const result = RESULTS[kind] ?? "ok"
+  const row: AuditRow = { id: newId(), atMs, kind, actorId, subjectId, place: pen.place, result, reason, requestId }
+  pen.isUsed = true
+  const conditions = onlyIf === undefined ? [] : [onlyIf]
+  if (oncePerMs !== undefined) conditions.push(isNotRecordedSince(row, atMs - oncePerMs))
+  return insertAuditEvent(deps.db, { ...row, mac: signRow(pen.keys, row) }, conditions)
+}

@@ -20,7 +20,7 @@ import { runBatch } from "../db/client.ts"
 import type { BlobRow } from "../db/files.ts"
 import { AppError } from "../errors.ts"
 import type { ByteSource } from "../office/byte-source.ts"
-import { auditEvent } from "./audit.ts"
+import { ONCE_MS, auditEvent } from "./audit.ts"
 import type { MemoryLease } from "./memory.ts"
 import type { PartHeader } from "./part-headers.ts"
 import type { Powers } from "./powers.ts"
@@ -40,7 +40,9 @@ const MIN_SEGMENTS = 2
 /** Notes for operator and audit that stored bytes or keys are damaged, and returns what the caller may know. */
 async function unreadable(deps: ContentDeps, blob: BlobRow, reason: string): Promise<AppError> {
   deps.log("file_unreadable", { fileId: blob.fileId, version: blob.version, reason })
-  await runBatch(deps.db, [auditEvent(deps, "file.unreadable", null, blob.fileId)])
+  await runBatch(deps.db, [
+    auditEvent(deps, "file.unreadable", null, blob.fileId, { reason: reason.replaceAll(" ", "_"), oncePerMs: ONCE_MS }),
+  ])
   return new AppError("integrity_failure", { detail: "The stored file is damaged and was not sent.", reason })
 }
 
@@ -62,6 +64,8 @@ async function unlock(deps: ContentDeps, blob: BlobRow): Promise<SealedFile> {
   const fileKey = await unwrapFileKey(deps.keys.masterKeys, version, { keyId: blob.keyId, wrappedKey, commitment })
   if (fileKey === "unknown_key") {
     deps.log("master_key_missing", { keyId: blob.keyId, remedy: "add this key id to MASTER_KEYS again" })
+    const why = { reason: "key_unavailable", oncePerMs: ONCE_MS }
+    await runBatch(deps.db, [auditEvent(deps, "file.unreadable", null, blob.fileId, why)])
     throw new AppError("key_unavailable", {
       detail: "The key for this file is not available at the moment.",
       reason: "unknown key id",

@@ -4,6 +4,7 @@
 import { runBatch } from "../db/client.ts"
 import { type DownloadRow, type SendTerms, leaveDownload, recordServed, renewHold, setDownloadLimit } from "../db/downloads.ts"
 import { auditEvent } from "./audit.ts"
+import { sealAuditTrail } from "./audit-trail.ts"
 import type { Piece } from "./content.ts"
 import { type SealedRow, findOwnFile } from "./files.ts"
 import type { Powers } from "./powers.ts"
@@ -92,10 +93,12 @@ export function watchDownload(deps: Deps, download: DownloadRow, pieces: readonl
     },
     /** The stream is over, whole or broken off, after this many bytes of the answer. */
     ended: (sentBytes: number): Promise<void> =>
-      note(() => {
+      note(async () => {
         const record = recordServed(deps.db, linkId, rangesSent(pieces, sentBytes), holder, deps.now())
         const isFirst = download.requests === 1
-        return runBatch(deps.db, isFirst ? [record, auditEvent(deps, "link.used", download.userId, linkId)] : [record])
+        await runBatch(deps.db, isFirst ? [record, auditEvent(deps, "link.used", download.userId, linkId)] : [record])
+        // The request is over: nobody else seals what it has written now.
+        if (isFirst) deps.afterwards(sealAuditTrail(deps))
       }),
     /** Nothing was sent after all. */
     failed: (): Promise<void> => note(() => runBatch(deps.db, leaveDownload(deps.db, linkId, holder))),

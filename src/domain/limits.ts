@@ -61,19 +61,23 @@ function tooMany(name: LimitName, limit: Limit, waitMs: number): AppError {
   })
 }
 
-/** @param whenUsedUp - done once in a window, when the quota is passed for the first time */
+/** What is noted once in a window, when the quota is passed for the first time. */
+const limitReached = (deps: LimitDeps, name: LimitName): Promise<void> =>
+  runBatch(deps.db, [auditEvent(deps, "limit.reached", null, null, { reason: name })])
+
+/** @param whenUsedUp - notes that, in place of `limitReached` */
 async function take(
   deps: LimitDeps,
   name: LimitName,
   parts: readonly string[],
   quota: number,
-  whenUsedUp?: () => Promise<void>,
+  whenUsedUp = (): Promise<void> => limitReached(deps, name),
 ): Promise<void> {
   const { windowMs } = LIMITS[name]
   const nowMs = deps.now()
   const { count, resetsAtMs } = await countUse(deps.db, { key: await counterKey(deps, name, parts), windowMs }, nowMs)
   if (count <= quota) return
-  if (count === quota + 1) await whenUsedUp?.()
+  if (count === quota + 1) await whenUsedUp()
   throw tooMany(name, { quota, windowMs }, resetsAtMs - nowMs)
 }
 
@@ -114,7 +118,7 @@ export async function takeLoginLimits(deps: LimitDeps, accountKey: string): Prom
   if (await isFromKnownPlace(deps, accountKey)) return
   await take(deps, "login-account", [accountKey], LIMITS["login-account"].quota, async () => {
     const user = await findUserByEmailKey(deps.db, accountKey)
-    await runBatch(deps.db, [auditEvent(deps, "account.limited", null, user?.id ?? null)])
+    await runBatch(deps.db, [auditEvent(deps, "account.limited", null, user?.id ?? null, { reason: "login-account" })])
   })
 }
 

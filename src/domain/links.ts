@@ -16,7 +16,7 @@ import {
 } from "../db/links.ts"
 import { AppError } from "../errors.ts"
 import { newId } from "../ids.ts"
-import { auditEvent } from "./audit.ts"
+import { ONCE_MS, auditEvent } from "./audit.ts"
 import { type DownloadState, type SendTerms, HOLD_MS, downloadState, termsHold } from "./downloads.ts"
 import { type SealedRow, findFile } from "./files.ts"
 import type { Powers } from "./powers.ts"
@@ -112,7 +112,10 @@ export async function openLink(
     const found = await checkAccess(deps, claims, callerFrom(access, row?.caller), row)
     const outcome = mayDownload(found, terms, deps.request.id)
     if (outcome === "yes") return { file: found.file, blob: found.blob, download: found.download }
-    if (outcome === "used_up") throw usedUp()
+    if (outcome === "used_up") {
+      await noteRefusal(deps, access.userId, claims.linkId, "used_up")
+      throw usedUp()
+    }
     if (waitMs !== null) await new Promise((resolve) => setTimeout(resolve, waitMs))
   }
   throw new AppError("download_in_progress", {
@@ -132,10 +135,14 @@ function look(deps: Deps, sessionId: string, claims: LinkClaims, terms: SendTerm
 
 type Found = SealedRow & Pick<LinkAccess, "download" | "claimsUsed">
 
+/** Notes that a genuine link was refused to somebody logged in, who can try it as often as they like. */
+const noteRefusal = (deps: Deps, userId: string, linkId: string, reason: string): Promise<void> =>
+  runBatch(deps.db, [auditEvent(deps, "link.refused", userId, linkId, { reason, oncePerMs: ONCE_MS })])
+
 /** Everything that must hold but the limit. */
 async function checkAccess(deps: Deps, claims: LinkClaims, caller: Caller, row: LinkAccess | undefined): Promise<Found> {
   if (caller.userId !== claims.userId) {
-    await runBatch(deps.db, [auditEvent(deps, "link.refused", caller.userId, claims.linkId)])
+    await noteRefusal(deps, caller.userId, claims.linkId, "other_client")
     throw notYours()
   }
   // The link's own user must still be one who may have links at all.
@@ -144,7 +151,10 @@ async function checkAccess(deps: Deps, claims: LinkClaims, caller: Caller, row: 
   const { link, file, blob } = row ?? { link: null, file: null, blob: null }
   const isMatch = link?.userId === claims.userId && link.fileId === claims.fileId
   if (!isMatch || file === null || blob === null) throw linkNotFound("link or file gone")
-  if (link.revokedAtMs !== null) throw new AppError("link_revoked", { detail: "This link was withdrawn." })
+  if (link.revokedAtMs !== null) {
+    await noteRefusal(deps, caller.userId, claims.linkId, "withdrawn")
+    throw new AppError("link_revoked", { detail: "This link was withdrawn." })
+  }
   return { file, blob, download: row?.download ?? null, claimsUsed: row?.claimsUsed ?? 0 }
 }
 

@@ -54,10 +54,17 @@ export async function requestPasswordReset(deps: Deps, address: EmailAddress): P
   const message = passwordResetMessage({ resetUrl, validMinutes: RESET_MINUTES })
   await commitWithMail(
     deps,
-    [insertPasswordReset(deps.db, reset), auditEvent(deps, "password.reset_requested", null, owner?.id ?? null)],
+    [
+      insertPasswordReset(deps.db, reset),
+      auditEvent(deps, "password.reset_requested", null, owner?.id ?? null, owner === null ? { reason: "no_account" } : {}),
+    ],
     owner === null ? null : { kind: "password_reset", to: mailboxOf(owner), message, lifetimeMs: RESET_LIFETIME_MS },
   )
 }
+
+/** Notes a refusal; the limit on network addresses bounds how many there can be. */
+const noteRefusal = (deps: Deps, userId: string | null, reason: string): Promise<void> =>
+  runBatch(deps.db, [auditEvent(deps, "password.reset_refused", null, userId, { reason })])
 
 const spentToken = (): AppError =>
   new AppError("reset_token_spent", { detail: "This link was used or is too old. Ask for a new one." })
@@ -72,10 +79,18 @@ export async function resetPassword(deps: Deps, token: string, password: string)
   const hash = await hashSecretToken(token)
   const found = hash === null ? undefined : await findPasswordReset(deps.db, hash)
   if (hash === null || found === undefined) {
+    await noteRefusal(deps, null, "unknown_token")
     throw new AppError("reset_token_invalid", { detail: "This is not a link of ours. Copy it from the mail as a whole." })
   }
   const { reset, user } = found
-  if (reset.usedAtMs !== null || reset.expiresAtMs <= deps.now() || user.disabledAtMs !== null) throw spentToken()
+  if (reset.usedAtMs !== null || reset.expiresAtMs <= deps.now() || user.disabledAtMs !== null) {
+    await noteRefusal(
+      deps,
+      user.id,
+      user.disabledAtMs !== null ? "account_disabled" : reset.usedAtMs !== null ? "used" : "expired",
+    )
+    throw spentToken()
+  }
   requireGoodPassword("password", password, user.emailKey)
   const fresh = await hashAnew(deps, user, password)
   const atMs = deps.now()
@@ -93,7 +108,9 @@ export async function resetPassword(deps: Deps, token: string, password: string)
       noticeTo(deps, user),
     )
   } catch (error) {
-    throw isConstraintFailure(error) ? spentToken() : error
+    if (!isConstraintFailure(error)) throw error
+    await noteRefusal(deps, user.id, "raced")
+    throw spentToken()
   }
 }
 
@@ -112,7 +129,9 @@ export async function changePassword(deps: Deps, caller: Caller, current: string
   const user = await findUser(deps.db, caller.userId)
   const { matches } = await deps.hashing.takeTurn(() => checkPassword(deps.keys.peppers, current, user?.passwordHash ?? null))
   if (user === undefined || !matches) {
-    await runBatch(deps.db, [auditEvent(deps, "password.change_refused", caller.userId, caller.userId)])
+    await runBatch(deps.db, [
+      auditEvent(deps, "password.change_refused", caller.userId, caller.userId, { reason: "wrong_password" }),
+    ])
     throw wrongPassword()
   }
   requireGoodPassword("newPassword", password, user.emailKey)

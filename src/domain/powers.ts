@@ -1,6 +1,7 @@
 // What rules may use. Every function takes just the powers that it needs, by name: its signature says
 // what it can touch. deps.ts builds them all for a request.
 import type { BlobStore } from "../blobs/store.ts"
+import type { AuditKeys } from "../crypto/audit-mac.ts"
 import type { Keys } from "../crypto/keys.ts"
 import type { Db } from "../db/client.ts"
 import type { Mailer } from "../mail/mailer.ts"
@@ -14,6 +15,20 @@ export type Policy = {
   maxFileBytes: number
   linkLifetimeSeconds: number
   passwordMinChars: number
+  auditRetentionDays: number
+}
+
+/** Whose turn it is to seal audit rows in this isolate: one at a time, who works for all. */
+export type SealTurn = { takenAtMs: number | null; isWantedAgain: boolean }
+
+/** With what a request signs its audit rows. */
+export type AuditPen = {
+  keys: AuditKeys
+  /** Pseudonym of the network address; null where there is none. */
+  place: string | null
+  /** Has this request made a row? Then there is something to seal. */
+  isUsed: boolean
+  turn: SealTurn
 }
 
 /** Where work comes from, for the audit trail and for limits. */
@@ -21,7 +36,11 @@ export type RequestFacts = {
   id: string
   /** What the edge saw in `CF-Connecting-IP`, the one address header that callers cannot set. Null for cron. */
   clientAddress: string | null
+  pen: AuditPen
 }
+
+/** What is known of a request before its powers are built. */
+export type RequestOrigin = Omit<RequestFacts, "pen">
 
 export type Powers = {
   db: Db

@@ -3,12 +3,13 @@
 // because every request looks its session up.
 import { ACCESS_TOKEN_LIFETIME_SECONDS, type AccessClaims, signAccessToken, verifyAccessToken } from "../crypto/access-token.ts"
 import { hashSecretToken, newSecretToken } from "../crypto/secret-token.ts"
-import { type Statement, runBatch } from "../db/client.ts"
+import { type Condition, type Statement, runBatch } from "../db/client.ts"
 import { isConstraintFailure } from "../db/d1-errors.ts"
 import type { Role } from "../db/schema.ts"
 import {
   claimRefreshToken,
   findRefreshToken,
+  hasRefreshToken,
   insertRefreshToken,
   insertSession,
   insertSuccessor,
@@ -18,7 +19,7 @@ import {
 } from "../db/sessions.ts"
 import { confirmPasswordHash } from "../db/users.ts"
 import { AppError } from "../errors.ts"
-import { auditEvent } from "./audit.ts"
+import { ONCE_MS, auditEvent } from "./audit.ts"
 import type { Powers } from "./powers.ts"
 import { newId } from "../ids.ts"
 
@@ -80,6 +81,10 @@ export async function startSession(deps: Deps, userId: string, passwordHash: str
 const refused = (reason: string): AppError =>
   new AppError("invalid_token", { detail: "The token is unknown, expired or used. Log in again.", reason })
 
+/** Notes that a genuine refresh token was refused. Whoever has one can show it as often as they like. */
+const noteRefusal = (deps: Deps, userId: string, sessionId: string, reason: string): Promise<void> =>
+  runBatch(deps.db, [auditEvent(deps, "session.refresh_refused", userId, sessionId, { reason, oncePerMs: ONCE_MS })])
+
 /**
  * Exchanges a refresh token for a new pair. Each works once; of two parallel tries exactly one wins.
  * @throws AppError `invalid_token`; the reuse of an old token also ends its session
@@ -90,26 +95,39 @@ export async function refreshSession(deps: Deps, refreshToken: string): Promise<
   if (hash === null || found === undefined) throw refused("unknown refresh token")
   const { token, session, user } = found
   const nowMs = deps.now()
-  if (session.revokedAtMs !== null || session.expiresAtMs <= nowMs || user.disabledAtMs !== null) throw refused("session over")
+  if (session.revokedAtMs !== null || session.expiresAtMs <= nowMs || user.disabledAtMs !== null) {
+    await noteRefusal(deps, user.id, session.id, user.disabledAtMs === null ? "session_over" : "account_disabled")
+    throw refused("session over")
+  }
   if (token.usedAtMs !== null) {
     if (nowMs - token.usedAtMs > REFRESH_REUSE_GRACE_MS) {
       await runBatch(deps.db, [
         revokeSession(deps.db, session.id, nowMs),
         auditEvent(deps, "session.token_reused", user.id, session.id),
       ])
-    }
+    } else await noteRefusal(deps, user.id, session.id, "used_just_now")
     throw refused("refresh token used before")
   }
   const next = await newRefreshToken()
   const expiresAtMs = Math.min(nowMs + SESSION_IDLE_MS, session.expiresAtMs)
+  const hasSuccessor: Condition = hasRefreshToken(next.hash)
   const [, inserted] = await deps.db.batch([
     claimRefreshToken(deps.db, hash, next.hash, nowMs),
     insertSuccessor(deps.db, hash, { hash: next.hash, expiresAtMs }),
-    auditEvent(deps, "session.refreshed", user.id, session.id),
+    auditEvent(deps, "session.refreshed", user.id, session.id, { onlyIf: hasSuccessor }),
   ])
-  if (inserted.length !== 1) throw refused("another refresh was first, or the token is idle too long")
+  if (inserted.length !== 1) {
+    await noteRefusal(deps, user.id, session.id, token.expiresAtMs <= nowMs ? "idle_too_long" : "raced")
+    throw refused("another refresh was first, or the token is idle too long")
+  }
   return tokenPair(deps, { userId: user.id, sessionId: session.id }, next.token)
 }
+
+/** Notes that somebody logged in asked for what their role may not have. */
+export const noteRefusedAccess = (deps: Pick<Powers, "db" | "now" | "request">, caller: Caller): Promise<void> =>
+  runBatch(deps.db, [
+    auditEvent(deps, "access.refused", caller.userId, caller.sessionId, { reason: caller.role, oncePerMs: ONCE_MS }),
+  ])
 
 /** Ends the session. Its tokens are dead from the next request on. */
 export async function endSession(deps: Deps, caller: Caller): Promise<void> {

@@ -44,6 +44,7 @@ export const problems = {
   link_revoked: { status: 410, title: "Link withdrawn" },
   downloads_used_up: { status: 410, title: "Downloads used up" },
   download_in_progress: { status: 409, title: "Download under way" },
+  mail_not_retryable: { status: 409, title: "Mail cannot be tried again" },
   integrity_failure: { status: 500, title: "Stored file damaged" },
   key_unavailable: { status: 503, title: "Key not available" },
   misconfigured: { status: 503, title: "Not set up" },

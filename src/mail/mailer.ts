@@ -2,7 +2,20 @@
 
 export type Mail = { to: string; subject: string; text: string }
 
-/** `failure` is a short code for the outbox; it never quotes what the service answered. */
-export type SendResult = { sent: true } | { sent: false; retry: boolean; failure: string }
+/** Why a mail did not go. */
+export type SendFailure = {
+  sent: false
+  /**
+   * `refused`: this very mail will never be taken. `service`: the service's own trouble, it may go later.
+   * `misconfigured`: the service does not know us or our sender; it may go once somebody has mended that.
+   */
+  verdict: "refused" | "service" | "misconfigured"
+  /** A short code for the outbox; it never quotes what the service answered. */
+  failure: string
+  /** The answer's Retry-After, as it came. */
+  retryAfter: string | null
+}
+
+export type SendResult = { sent: true } | SendFailure
 
 export type Mailer = { send(mail: Mail): Promise<SendResult> }

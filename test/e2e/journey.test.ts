@@ -2,11 +2,12 @@
 // with a real HTTP server in place of the MailChannels API. Then what only a running service can show:
 // restart, large files, ciphertext on disk, accounts by command, a clean end.
 import { createHash, randomBytes } from "node:crypto"
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { zipSync } from "fflate"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { executeSql } from "../../scripts/wrangler.ts"
 import { startMailServer } from "../support/mail-server.ts"
 import { PROJECT_DIR, type Service, freePort, printedAccount, run, startService } from "./service.ts"
 
@@ -227,6 +228,60 @@ describe("the running service", () => {
     expect(printedAccount(service.output())).toEqual(account)
     expect(await curl(`${service.origin}/api/client/files`, ...bearer(await logIn("client", CLIENT)))).toBe(files)
     await logIn("ops", account)
+  })
+})
+
+describe("the audit trail", () => {
+  const command = (name: string, place: string, ...args: string[]) =>
+    run("npm", ["run", "--silent", name, "--", "--persist-to", place, ...args])
+
+  /** What is put into the copy the running service never sees. */
+  function copyOfState(): string {
+    const copy = mkdtempSync(join(dir, "copy-"))
+    cpSync(stateDir, copy, { recursive: true, filter: (path) => !path.includes("/r2/") })
+    return copy
+  }
+
+  it("is whole beside the running service, and its end can be remembered", async () => {
+    const verified = await command("audit:verify", stateDir, "--json")
+    const report = JSON.parse(verified.stdout) as { ok: boolean; sealed: number; head: { seq: number; chain: string } }
+    expect([verified.code, report.ok]).toEqual([0, true])
+    expect(report.sealed).toBeGreaterThan(10)
+    const expected = `${String(report.head.seq)}/${report.head.chain}`
+    const again = await command("audit:verify", stateDir, "--expect", expected)
+    expect([again.code, again.stdout]).toEqual([0, expect.stringContaining("all is well") as string])
+    const lost = await command("audit:verify", stateDir, "--expect", `${String(report.head.seq + 1000)}/${report.head.chain}`)
+    expect([lost.code, lost.stdout]).toEqual([1, expect.stringContaining("older copy") as string])
+  })
+
+  it("is written out as NDJSON and as CSV, safe for spreadsheets", async () => {
+    const copy = copyOfState()
+    const sql = `insert into audit_events (id, at_ms, kind, reason) values ('a', 1, 'x', '=HYPERLINK("a","b")')`
+    await executeSql({ persistTo: copy }, sql)
+    const lines = (await command("audit:export", copy, "--format", "ndjson")).stdout.trim().split("\n")
+    const rows = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
+    expect(rows.find((row) => row["kind"] === "account.ops_created")).toMatchObject({ result: "ok", reason: "command" })
+    expect(rows.find((row) => row["kind"] === "link.used")).toMatchObject({ at: expect.stringMatching(/^20.*Z$/) as string })
+    const file = join(dir, "trail.csv")
+    expect((await command("audit:export", copy, "--format", "csv", "--out", file)).code).toBe(0)
+    const csv = readFileSync(file, "utf8")
+    expect(csv).toMatch(/^seq,at,kind,result,reason,/)
+    expect(csv.split("\r\n")).toHaveLength(rows.length + 2)
+    expect(csv).toContain(`"'=HYPERLINK(""a"",""b"")"`)
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+    expect((await command("audit:export", copy, "--format", "csv", "--out", file)).code).toBe(1)
+    const late = (await command("audit:export", copy, "--format", "ndjson", "--since", "2000-01-01")).stdout
+    expect(late.trim().split("\n")).toHaveLength(rows.length - 1)
+  })
+
+  it("names the first row that was changed", async () => {
+    const copy = copyOfState()
+    expect((await command("audit:verify", copy)).code).toBe(0)
+    const [[row] = []] = await executeSql({ persistTo: copy }, "update audit_events set kind = 'x' where seq = 3 returning id")
+    const verified = await command("audit:verify", copy)
+    expect(verified.code).toBe(1)
+    expect(verified.stdout).toContain("Row 3 is not what was signed")
+    expect(verified.stdout).toContain(String(row?.["id"]))
   })
 })
 

@@ -225,6 +225,8 @@ describe("every route", () => {
       "/api/ops/files/:id/content": "ops",
       "/api/ops/links": "ops",
       "/api/ops/links/:id": "ops",
+      "/api/ops/mails": "ops",
+      "/api/ops/mails/:id/retry": "ops",
       "/api/ops/upload": "ops",
       "/download-file/:token": "the link's client",
     }
@@ -247,6 +249,8 @@ describe("roles", () => {
     ["GET", "/api/ops/links", "ops"],
     ["DELETE", "/api/ops/links", "ops"],
     ["DELETE", `/api/ops/links/${crypto.randomUUID()}`, "ops"],
+    ["GET", "/api/ops/mails", "ops"],
+    ["POST", `/api/ops/mails/${crypto.randomUUID()}/retry`, "ops"],
   ])("%s %s is for %s only", async (method, path, role) => {
     const api = createTestClient()
     const tokens = { ops: (await api.newOps()).tokens, client: (await api.newClient()).tokens }
@@ -284,6 +288,7 @@ describe("a deployment", () => {
     "JWT_KEYS",
     "PASSWORD_PEPPERS",
     "HANDLE_KEYS",
+    "AUDIT_KEYS",
     "MAIL_TRANSPORT",
     "MAILCHANNELS_API_KEY",
     "PUBLIC_ORIGIN",

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
@@ -21,6 +21,21 @@ describe("local secrets", () => {
     expect(statSync(secretsPath(join(dir, "a", "b"))).mode & 0o777).toBe(0o600)
     const env = { ...secrets, PUBLIC_ORIGIN: "http://localhost:1", MAIL_TRANSPORT: "console", MAIL_FROM: "a@b.example" }
     expect(parseConfig(env)).toHaveProperty("config")
+  })
+
+  it("gain what a later version needs, once, and keep the rest; what is lost otherwise stays lost", () => {
+    const secrets = localSecrets(dir)
+    const path = secretsPath(dir)
+    const withoutLine = (name: string): string => readFileSync(path, "utf8").replace(new RegExp(`^${name}=.*\\n`, "m"), "")
+    writeFileSync(path, withoutLine("AUDIT_KEYS"))
+    const grown = localSecrets(dir)
+    expect(Object.keys(grown)).toEqual([...SECRET_NAMES])
+    expect(grown["AUDIT_KEYS"]).not.toBe(secrets["AUDIT_KEYS"])
+    expect({ ...grown, AUDIT_KEYS: "" }).toEqual({ ...secrets, AUDIT_KEYS: "" })
+    expect(localSecrets(dir)).toEqual(grown)
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    writeFileSync(path, withoutLine("MASTER_KEYS"))
+    expect(localSecrets(dir)).not.toHaveProperty("MASTER_KEYS")
   })
 
   it("are read back as written", () => {

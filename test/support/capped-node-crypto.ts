@@ -4,7 +4,7 @@ import { checkPbkdf2, checkScrypt } from "./production-caps.ts"
 
 const real = process.getBuiltinModule("node:crypto")
 
-export const { createHash } = real
+export const { createHash, createHmac, createSecretKey } = real
 
 export const scryptSync: typeof real.scryptSync = (password, salt, length, options) => {
   checkScrypt(options)

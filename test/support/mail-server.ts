@@ -2,13 +2,26 @@
 // asked both over HTTP, because tests inside workerd cannot call into this process.
 //   POST /tx/v1/send              the API itself
 //   GET  /requests?to=ADDRESS     what arrived for an address
-//   PUT  /answers/ADDRESS         {status, body, delayMs}: how to answer mails to that address from now on
+//   PUT  /answers/ADDRESS         a PlannedAnswer: how to answer mails to that address from now on
 import { type IncomingMessage, type Server, createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import type { TestProject } from "vitest/node"
 
 export type RecordedRequest = { method: string; path: string; headers: Record<string, string>; body: unknown }
-export type PlannedAnswer = { status: number; body: string; delayMs?: number }
+export type PlannedAnswer = {
+  /** 0: hangs up without an answer. */
+  status: number
+  body: string
+  headers?: Record<string, string>
+  /** Before anything is answered. */
+  delayMs?: number
+  /** Between the headers with the first half of the body, and the second half. */
+  pauseMs?: number
+  /** Hangs up in the middle of the body. */
+  isCut?: boolean
+  /** The body again and again, for as long as somebody reads it. */
+  isEndless?: boolean
+}
 
 declare module "vitest" {
   // eslint-disable-next-line @typescript-eslint/consistent-type-definitions -- merges with Vitest's own
@@ -62,12 +75,21 @@ export async function startMailServer(): Promise<{ url: string; requests: Record
   }
 
   const server: Server = createServer((request, response) => {
-    void handle(request).then(({ status, body, delayMs = 0 }) => {
-      setTimeout(() => {
-        // Status 0: hang up without an answer.
-        if (status === 0) request.socket.destroy()
-        else response.writeHead(status, { "Content-Type": "application/json" }).end(body)
-      }, delayMs)
+    void handle(request).then(async ({ status, body, headers, delayMs = 0, pauseMs = 0, isCut, isEndless }) => {
+      await new Promise((resolve) => setTimeout(resolve, delayMs))
+      if (status === 0) {
+        request.socket.destroy()
+        return
+      }
+      response.writeHead(status, { "Content-Type": "application/json", ...headers })
+      while (isEndless === true && !response.destroyed) {
+        response.write(body)
+        await new Promise((resolve) => setTimeout(resolve, 1))
+      }
+      response.write(body.slice(0, body.length / 2))
+      await new Promise((resolve) => setTimeout(resolve, pauseMs))
+      if (isCut === true) request.socket.destroy()
+      else response.end(body.slice(body.length / 2))
     })
   })
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))

@@ -1,11 +1,13 @@
 // Puts what rules may use into the context. A deployment that is not set up answers every request with
 // `misconfigured` from here.
 import { createMiddleware } from "hono/factory"
-import type { Powers } from "../../domain/powers.ts"
+import { sealAuditTrail } from "../../domain/audit-trail.ts"
+import type { Powers, RequestOrigin } from "../../domain/powers.ts"
 import { logLine } from "../../log.ts"
 import type { AppEnv } from "../types.ts"
 
-export type DepsFactory = (env: Env, occasion: Pick<Powers, "now" | "request" | "afterwards" | "log">) => Promise<Powers>
+type Occasion = Pick<Powers, "now" | "afterwards" | "log"> & { request: RequestOrigin }
+export type DepsFactory = (env: Env, occasion: Occasion) => Promise<Powers>
 
 export const provideDeps = (createDeps: DepsFactory, now: () => number) =>
   createMiddleware<AppEnv>(async function provideDeps(c, next) {
@@ -22,4 +24,5 @@ export const provideDeps = (createDeps: DepsFactory, now: () => number) =>
     })
     c.set("deps", deps)
     await next()
+    if (deps.request.pen.isUsed) deps.afterwards(sealAuditTrail(deps))
   })

@@ -1,6 +1,6 @@
 // Who may pass. A guard is the first thing in a sub-app, so a route inside cannot forget it.
 import { createMiddleware } from "hono/factory"
-import { type Caller, authenticate } from "../../domain/sessions.ts"
+import { type Caller, authenticate, noteRefusedAccess } from "../../domain/sessions.ts"
 import { AppError } from "../../errors.ts"
 import { accessCookie } from "../session-cookies.ts"
 import type { AnyContext, GuardedEnv } from "../types.ts"
@@ -29,6 +29,11 @@ async function callerOf(c: AnyContext): Promise<Caller> {
   return authenticate(c.var.deps, token)
 }
 
+async function refuse(c: AnyContext, caller: Caller, detail: string): Promise<never> {
+  await noteRefusedAccess(c.var.deps, caller)
+  throw new AppError("forbidden", { detail })
+}
+
 /** Lets through whoever has a live session. */
 export const requireLogin = createMiddleware<GuardedEnv>(async function requireLogin(c, next) {
   c.set("caller", await callerOf(c))
@@ -38,7 +43,7 @@ export const requireLogin = createMiddleware<GuardedEnv>(async function requireL
 /** Lets operations users through. */
 export const requireOps = createMiddleware<GuardedEnv>(async function requireOps(c, next) {
   const caller = await callerOf(c)
-  if (caller.role !== "ops") throw new AppError("forbidden", { detail: "This is for operations users." })
+  if (caller.role !== "ops") return refuse(c, caller, "This is for operations users.")
   c.set("caller", caller)
   await next()
 })
@@ -46,9 +51,8 @@ export const requireOps = createMiddleware<GuardedEnv>(async function requireOps
 /** Lets clients through whose address is proven. */
 export const requireClient = createMiddleware<GuardedEnv>(async function requireClient(c, next) {
   const caller = await callerOf(c)
-  if (caller.role !== "client" || !caller.isVerified) {
-    throw new AppError("forbidden", { detail: "This is for clients with a proven e-mail address." })
-  }
+  if (caller.role !== "client" || !caller.isVerified)
+    return refuse(c, caller, "This is for clients with a proven e-mail address.")
   c.set("caller", caller)
   await next()
 })

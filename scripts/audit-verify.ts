@@ -1,0 +1,112 @@
+// npm run audit:verify [-- --persist-to DIR | --remote --secrets FILE] [--expect SEQ/CHAIN] [--json]
+// Checks every signature of the audit trail and the chain that joins its rows (docs/audit-format.md). Changes nothing.
+// Exit code 1 when anything is wrong; the first row that is wrong is named.
+import "./plain-errors.ts"
+import { parseArgs } from "node:util"
+import { type RememberedHead, type TrailDamage, type TrailFault, checkTrail } from "../src/domain/audit-check.ts"
+import { type TrailReader, auditKeys, withTrail } from "./audit-trail.ts"
+import { DEFAULT_STATE_DIR } from "./local-state.ts"
+
+const USAGE = `Usage: npm run audit:verify [-- --persist-to DIR | --remote --secrets FILE] [--expect SEQ/CHAIN] [--json]
+
+  --persist-to DIR    the local state to check (default ${DEFAULT_STATE_DIR})
+  --remote            the deployed database, instead of a local one
+  --secrets FILE      with --remote: the deployment's secrets as JSON (or set AUDIT_KEYS)
+  --expect SEQ/CHAIN  an end of the trail that was printed or logged (audit_head) before: shows whether all of it is still there
+  --json              the report as JSON`
+
+/** Pruning moves the beginning; so often a check starts anew for it. */
+const MAX_TRIES = 3
+
+type Report = {
+  ok: boolean
+  sealed: number
+  /** Signed rows that wait for their place. */
+  unsealed: number
+  /** Rows that are gone because of their age. */
+  pruned: number
+  head: RememberedHead | null
+  damage: TrailDamage | null
+}
+
+const sentences: Record<TrailFault, (row: string) => string> = {
+  row_changed: (row) => `${row} is not what was signed: it was changed, or put there by somebody without the key.`,
+  rows_missing: (row) => `${row} is missing.`,
+  row_misplaced: (row) => `${row} is not the one that was sealed at this place.`,
+  row_beyond_head: (row) => `${row} lies beyond the end that the head record says: an older head was put back.`,
+  head_changed: () => "The head record, which says where the trail begins and ends, was changed.",
+  head_missing: () => "The head record, which says where the trail begins and ends, is missing.",
+  rolled_back: (row) => `The end that you expect is not in this trail (${row}): an older copy was put back.`,
+  key_missing: (row) => `${row} is signed with a key that is not in AUDIT_KEYS. Add it again.`,
+}
+
+function parseExpected(text: string | undefined): RememberedHead | null {
+  if (text === undefined) return null
+  const [, seq, chain] = /^(\d{1,15})\/(\d{1,3}:[0-9a-f]*)$/.exec(text) ?? []
+  if (seq === undefined || chain === undefined) throw new Error(`--expect: ${JSON.stringify(text)} is not SEQ/CHAIN.\n${USAGE}`)
+  return { seq: Number(seq), chain }
+}
+
+async function check(trail: TrailReader, keys: Awaited<ReturnType<typeof auditKeys>>, expected: RememberedHead | null) {
+  const head = await trail.head()
+  const report: Report = { ok: false, sealed: 0, unsealed: 0, pruned: head?.prunedSeq ?? 0, head: null, damage: null }
+  const checker = checkTrail(keys, head, expected)
+  if ("fault" in checker) return { ...report, damage: checker }
+  for await (const row of trail.sealed()) {
+    const damage = checker.row(row)
+    if (damage !== null) return { ...report, damage }
+    report.sealed++
+    report.head = { seq: row.seq ?? 0, chain: row.chain ?? "" }
+  }
+  const damage = checker.end(await trail.head())
+  if (damage !== null) return { ...report, damage }
+  for await (const row of trail.unsealed()) {
+    const forged = checker.row(row)
+    if (forged !== null) return { ...report, damage: forged }
+    report.unsealed++
+  }
+  return { ...report, ok: true, head: report.head ?? (head === undefined ? null : { seq: head.lastSeq, chain: head.chain }) }
+}
+
+const { values } = parseArgs({
+  options: {
+    "persist-to": { type: "string", default: DEFAULT_STATE_DIR },
+    remote: { type: "boolean", default: false },
+    secrets: { type: "string" },
+    expect: { type: "string" },
+    json: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+})
+
+async function main(): Promise<void> {
+  const place = values.remote ? "remote" : { stateDir: values["persist-to"] }
+  const expected = parseExpected(values.expect)
+  const keys = await auditKeys(place, values.secrets)
+  const report = await withTrail(place, async (trail) => {
+    for (let attempt = 1; ; attempt++) {
+      const found = await check(trail, keys, expected)
+      const isPruned = found.damage !== null && (await trail.head())?.prunedSeq !== found.pruned
+      if (!isPruned || attempt === MAX_TRIES) return found
+    }
+  })
+  if (values.json) console.log(JSON.stringify(report))
+  else {
+    const { damage, sealed, unsealed, pruned, head } = report
+    if (damage === null) {
+      const older = pruned === 0 ? "" : ` ${String(pruned)} older ones are gone because of their age.`
+      console.log(
+        `${String(sealed)} sealed rows, and ${String(unsealed)} signed ones that wait for sealing: all is well.${older}`,
+      )
+    } else {
+      const row = damage.seq === null ? `Row ${damage.id ?? "?"} (not sealed)` : `Row ${String(damage.seq)}`
+      console.log(`${sentences[damage.fault](row)}${damage.id === null || damage.seq === null ? "" : ` Its id: ${damage.id}.`}`)
+      console.log(`${String(sealed)} rows before it are as they were sealed.`)
+    }
+    if (head !== null) console.log(`End: ${String(head.seq)}/${head.chain}`)
+  }
+  process.exitCode = report.ok ? 0 : 1
+}
+
+if (values.help) console.log(USAGE)
+else await main()
