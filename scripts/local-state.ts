@@ -33,13 +33,21 @@ export function parseEnvFile(text: string): Record<string, string> {
   return values
 }
 
-/** The local secrets, made on first use and kept: with new ones, old files could not be read. */
+/**
+ * The local secrets, made on first use and kept: with new ones, old files could not be read. Secrets that a newer
+ * version has added are made for an older state.
+ */
 export function localSecrets(stateDir: string): Record<string, string> {
   mkdirSync(resolve(stateDir), { recursive: true, mode: 0o700 })
   const path = secretsPath(stateDir)
-  if (!existsSync(path)) {
-    const lines = Object.entries(newSecrets()).map(([name, value]) => `${name}=${value}`)
-    writePrivately(path, `# Secrets of this local state. Without them its files cannot be read.\n${lines.join("\n")}\n`)
+  const text = existsSync(path)
+    ? readFileSync(path, "utf8")
+    : "# Secrets of this local state. Without them its files cannot be read.\n"
+  const known = parseEnvFile(text)
+  const lines = Object.entries(newSecrets()).filter(([name]) => known[name] === undefined)
+  if (lines.length > 0) {
+    const kept = text === "" || text.endsWith("\n") ? text : `${text}\n`
+    writePrivately(path, `${kept}${lines.map(([name, value]) => `${name}=${value}\n`).join("")}`)
   }
   return parseEnvFile(readFileSync(path, "utf8"))
 }

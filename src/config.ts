@@ -6,7 +6,7 @@ import { toHex } from "./crypto/bytes.ts"
 import { type KeyRing, parseKeyRing } from "./crypto/keyring.ts"
 import { AppError } from "./errors.ts"
 
-export const SECRET_NAMES = ["MASTER_KEYS", "LINK_KEYS", "JWT_KEYS", "PASSWORD_PEPPERS", "HANDLE_KEYS"] as const
+export const SECRET_NAMES = ["MASTER_KEYS", "LINK_KEYS", "JWT_KEYS", "PASSWORD_PEPPERS", "HANDLE_KEYS", "TOTP_KEYS"] as const
 export type SecretName = (typeof SECRET_NAMES)[number]
 export type Secrets = Record<SecretName, KeyRing<Uint8Array<ArrayBuffer>>>
 
@@ -21,6 +21,7 @@ export type Config = {
   linkLifetimeSeconds: number
   memoryBudgetBytes: number
   passwordMinChars: number
+  requireTotpForOps: boolean
 }
 
 /** One thing that keeps Sealpost from starting. */
@@ -84,6 +85,10 @@ const settings = {
     schema: integer(8, 64).default(15),
     remedy: "give a whole number of characters from 8 to 64; NIST SP 800-63B-4 asks for 15 where a password is all there is",
   },
+  REQUIRE_TOTP_FOR_OPS: {
+    schema: z.enum(["true", "false"]).default("false"),
+    remedy: 'set it to "true" or "false"',
+  },
 } as const
 type Settings = { [K in keyof typeof settings]: z.output<(typeof settings)[K]["schema"]> }
 
@@ -93,8 +98,8 @@ function readSettings(env: Record<string, unknown>, faults: ConfigFault[]): Sett
   const values: Record<string, unknown> = {}
   for (const [variable, { schema, remedy }] of Object.entries(settings)) {
     const value = env[variable]
-    // Numbers without quotes in wrangler.toml arrive as numbers.
-    const raw = value === "" ? undefined : typeof value === "number" ? String(value) : value
+    // Numbers and truth values without quotes in wrangler.toml arrive as such.
+    const raw = value === "" ? undefined : typeof value === "number" || typeof value === "boolean" ? String(value) : value
     const parsed = schema.safeParse(raw)
     if (parsed.success) values[variable] = parsed.data
     else faults.push({ variable, fault: raw === undefined ? "is missing" : "is not usable", remedy })
@@ -158,6 +163,7 @@ export function parseConfig(env: Record<string, unknown>): { config: Config; sec
       linkLifetimeSeconds: values.LINK_LIFETIME_SECONDS,
       memoryBudgetBytes: values.MEMORY_BUDGET_MIB * 2 ** 20,
       passwordMinChars: values.PASSWORD_MIN_LENGTH,
+      requireTotpForOps: values.REQUIRE_TOTP_FOR_OPS === "true",
     },
     secrets,
   }

@@ -4,6 +4,7 @@ import type { Bytes } from "./bytes.ts"
 import { type KeyRing, importHkdfKey, mapKeyRing } from "./keyring.ts"
 import { type LinkKey, importLinkKey } from "./link-token.ts"
 import { importPepper } from "./password.ts"
+import { importTotpKey } from "./totp.ts"
 import { type HandleKey, importHandleKey } from "./verify-handle.ts"
 
 export type Keys = {
@@ -12,9 +13,13 @@ export type Keys = {
   accessTokenKeys: KeyRing<CryptoKey>
   peppers: KeyRing<CryptoKey>
   handleKeys: KeyRing<HandleKey>
+  totpKeys: KeyRing<CryptoKey>
 }
 
-export type RawKeys = Record<"MASTER_KEYS" | "LINK_KEYS" | "JWT_KEYS" | "PASSWORD_PEPPERS" | "HANDLE_KEYS", KeyRing<Bytes>>
+export type RawKeys = Record<
+  "MASTER_KEYS" | "LINK_KEYS" | "JWT_KEYS" | "PASSWORD_PEPPERS" | "HANDLE_KEYS" | "TOTP_KEYS",
+  KeyRing<Bytes>
+>
 
 export async function importKeys(raw: RawKeys): Promise<Keys> {
   return {
@@ -23,5 +28,6 @@ export async function importKeys(raw: RawKeys): Promise<Keys> {
     accessTokenKeys: await mapKeyRing(raw.JWT_KEYS, importAccessTokenKey),
     peppers: await mapKeyRing(raw.PASSWORD_PEPPERS, importPepper),
     handleKeys: await mapKeyRing(raw.HANDLE_KEYS, importHandleKey),
+    totpKeys: await mapKeyRing(raw.TOTP_KEYS, importTotpKey),
   }
 }

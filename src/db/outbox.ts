@@ -52,3 +52,6 @@ export async function countMailsSince(db: Db, recipient: string, sinceMs: number
 /** Settled mails, sent or given up, once they are old. */
 export const deleteSettledMailsBefore = (db: Db, createdBeforeMs: number) =>
   db.delete(outbox).where(and(isNull(outbox.nextAttemptAtMs), lt(outbox.createdAtMs, createdBeforeMs)))
+
+/** All mails to an address, in whatever case it was written, sent or not. */
+export const deleteMailsTo = (db: Db, emailKey: string) => db.delete(outbox).where(sql`lower(${outbox.recipient}) = ${emailKey}`)

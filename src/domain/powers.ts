@@ -13,6 +13,8 @@ export type Policy = {
   maxFileBytes: number
   linkLifetimeSeconds: number
   passwordMinChars: number
+  /** Ops accounts without a second factor may only enrol one. */
+  requireTotpForOps: boolean
 }
 
 /** Where work comes from, for the audit trail and for limits. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
@@ -21,6 +21,19 @@ describe("local secrets", () => {
     expect(statSync(secretsPath(join(dir, "a", "b"))).mode & 0o777).toBe(0o600)
     const env = { ...secrets, PUBLIC_ORIGIN: "http://localhost:1", MAIL_TRANSPORT: "console", MAIL_FROM: "a@b.example" }
     expect(parseConfig(env)).toHaveProperty("config")
+  })
+
+  it("of an older state keep what they were, and get what a newer version needs", () => {
+    const old = localSecrets(dir)
+    const path = secretsPath(dir)
+    const lines = readFileSync(path, "utf8").split("\n")
+    writeFileSync(path, lines.filter((line) => line !== "" && !line.startsWith("TOTP_KEYS=")).join("\n"))
+    const grown = localSecrets(dir)
+    expect(Object.keys(grown)).toEqual([...SECRET_NAMES])
+    expect({ ...grown, TOTP_KEYS: "" }).toEqual({ ...old, TOTP_KEYS: "" })
+    expect(grown["TOTP_KEYS"]).not.toBe(old["TOTP_KEYS"])
+    expect(localSecrets(dir)).toEqual(grown)
+    expect(statSync(path).mode & 0o777).toBe(0o600)
   })
 
   it("are read back as written", () => {
