@@ -24,17 +24,25 @@ export function requireEmail(text: string): EmailAddress {
 }
 
 /**
+ * The hash of a password that an ops account may have.
  * @param peppers - the deployment's PASSWORD_PEPPERS
- * @returns false when the address has an account already, which stays as it is
  */
-export async function createOpsAccount(place: Place, peppers: string, address: EmailAddress, password: string): Promise<boolean> {
+export async function hashOpsPassword(peppers: string, address: EmailAddress, password: string): Promise<string> {
   const fault = passwordFault(password)
   if (fault !== null) throw new UsageError(passwordSentences[fault])
   if (isEasyToGuess(password, address.key))
     throw new UsageError("The password is easy to guess: take four or more unrelated words.")
   const ring = parseKeyRing(peppers)
   if (typeof ring === "string") throw new UsageError(`PASSWORD_PEPPERS is not usable: ${ring}.`)
-  const hash = await hashPassword(await mapKeyRing(ring, importPepper), password)
+  return hashPassword(await mapKeyRing(ring, importPepper), password)
+}
+
+/**
+ * @param peppers - the deployment's PASSWORD_PEPPERS
+ * @returns false when the address has an account already, which stays as it is
+ */
+export async function createOpsAccount(place: Place, peppers: string, address: EmailAddress, password: string): Promise<boolean> {
+  const hash = await hashOpsPassword(peppers, address, password)
   const id = newId()
   const now = String(Date.now())
   const user = [id, "ops", address.original, address.key, hash].map(sqlText).join(", ")

@@ -1,11 +1,11 @@
 // npm run ops:create -- --email E [--persist-to DIR | --remote [--secrets FILE]]
 // The password comes from OPS_PASSWORD or, where that is not set, from standard input (its first line).
 import "./plain-errors.ts"
-import { readFileSync } from "node:fs"
 import { resolve } from "node:path"
 import { parseArgs } from "node:util"
 import { DEFAULT_STATE_DIR, localSecrets } from "./local-state.ts"
 import { UsageError, createOpsAccount, requireEmail } from "./ops-account.ts"
+import { readPassword, remoteSecret } from "./ops-input.ts"
 import { type Place, applyMigrations } from "./wrangler.ts"
 
 const USAGE = `Usage: OPS_PASSWORD=… npm run ops:create -- --email E [--persist-to DIR | --remote --secrets FILE]
@@ -15,24 +15,6 @@ const USAGE = `Usage: OPS_PASSWORD=… npm run ops:create -- --email E [--persis
   --remote          the deployed database, instead of a local one
   --secrets FILE    with --remote: the deployment's secrets as JSON (or set PASSWORD_PEPPERS)
 The password is read from OPS_PASSWORD or from standard input.`
-
-function readPassword(): string {
-  const { OPS_PASSWORD } = process.env
-  if (OPS_PASSWORD !== undefined) return OPS_PASSWORD
-  if (process.stdin.isTTY)
-    throw new UsageError('No password: set OPS_PASSWORD, or pipe it in, e.g. printf %s "$PASSWORD" | npm run ops:create -- …')
-  return readFileSync(0, "utf8").split(/\r?\n/, 1)[0] ?? ""
-}
-
-function remotePeppers(secretsFile: string | undefined): string {
-  const secrets =
-    secretsFile === undefined ? process.env : (JSON.parse(readFileSync(secretsFile, "utf8")) as Record<string, unknown>)
-  const peppers = secrets["PASSWORD_PEPPERS"]
-  if (typeof peppers === "string" && peppers !== "") return peppers
-  throw new UsageError(
-    "--remote needs the deployment's PASSWORD_PEPPERS: name the secrets file with --secrets, or set the variable.",
-  )
-}
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -52,10 +34,12 @@ async function main(): Promise<void> {
   if (values.secrets !== undefined && !values.remote)
     throw new UsageError("--secrets goes with --remote; a local account needs none.")
   const address = requireEmail(values.email)
-  const password = readPassword()
+  const password = readPassword("ops:create")
   const stateDir = resolve(values["persist-to"] ?? DEFAULT_STATE_DIR)
   const place: Place = values.remote ? "remote" : { persistTo: stateDir }
-  const peppers = values.remote ? remotePeppers(values.secrets) : (localSecrets(stateDir)["PASSWORD_PEPPERS"] ?? "")
+  const peppers = values.remote
+    ? remoteSecret("PASSWORD_PEPPERS", values.secrets)
+    : (localSecrets(stateDir)["PASSWORD_PEPPERS"] ?? "")
   if (!values.remote) await applyMigrations(place)
   if (!(await createOpsAccount(place, peppers, address, password))) {
     throw new UsageError(`${address.original} has an account already; nothing was changed.`)
