@@ -36,7 +36,7 @@ function accountsScript(): { json: string; blocks: string } {
 }
 
 async function signUpClient(): Promise<void> {
-  const { verifyUrl } = (await (await post("/api/client/signup", CLIENT)).json()) as { verifyUrl: string }
+  const { verifyUrl } = await (await post("/api/client/signup", CLIENT)).json<{ verifyUrl: string }>()
   const code = (): string | undefined => /#([0-9A-Z]{4}-[0-9A-Z]{4})/.exec(service.output())?.[1]
   for (let i = 0; i < 100 && code() === undefined; i++) await new Promise((wake) => setTimeout(wake, 50))
   const verified = await post("/api/client/verify-email", { handle: verifyUrl.split("/").at(-1), code: code() })
@@ -47,7 +47,7 @@ describe("the README's calls about accounts", () => {
   it("work as they stand there", async () => {
     await signUpClient()
     const account = printedAccount(service.output())
-    const { accessToken } = (await (await post("/api/ops/login", account)).json()) as { accessToken: string }
+    const { accessToken } = await (await post("/api/ops/login", account)).json<{ accessToken: string }>()
     const { json, blocks } = accountsScript()
     const names = { BASE: service.origin, OPS_EMAIL: account.email, OPS_PASSWORD: account.password, OPS_TOKEN: accessToken }
     const env = { ...names, CLIENT_EMAIL: CLIENT.email }
@@ -71,7 +71,7 @@ describe("commands for ops accounts, beside the running service", () => {
   const me = async (token: string): Promise<number> =>
     (await fetch(`${service.origin}/api/auth/me`, { headers: { Authorization: `Bearer ${token}` } })).status
   const logIn = async (account: object): Promise<{ accessToken: string; refreshToken: string }> =>
-    (await post("/api/ops/login", account)).json() as Promise<{ accessToken: string; refreshToken: string }>
+    (await post("/api/ops/login", account)).json()
 
   it("shut out at once, let in again, and say what there is", async () => {
     const account = printedAccount(service.output())
@@ -95,9 +95,7 @@ describe("commands for ops accounts, beside the running service", () => {
     const { accessToken } = await logIn(account)
     const bearer = { Authorization: `Bearer ${accessToken}`, "Content-Type": "application/json" }
     const call = async (path: string, json: object): Promise<Record<string, string>> =>
-      (
-        await fetch(`${service.origin}${path}`, { method: "POST", headers: bearer, body: JSON.stringify(json) })
-      ).json() as Promise<Record<string, string>>
+      (await fetch(`${service.origin}${path}`, { method: "POST", headers: bearer, body: JSON.stringify(json) })).json()
     const { secret } = await call("/api/auth/totp/enroll", { password: account.password })
     const { TOTP } = await import("otpauth")
     const confirmed = await call("/api/auth/totp/confirm", { code: new TOTP({ secret: secret ?? "" }).generate() })

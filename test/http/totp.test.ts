@@ -369,6 +369,19 @@ describe("a way around the second factor", () => {
     await expect(startSession(deps, checked, "curl")).rejects.toMatchObject({ code: "invalid_second_factor" })
   })
 
+  it.each<[string, (factor: Enrolled) => Promise<string>]>([
+    ["code", now],
+    ["recovery code", (factor) => Promise.resolve(factor.recoveryCodes[0] ?? "")],
+  ])("is not the same %s twice, both checked before either is used up", async (_, codeOf) => {
+    const { email, factor } = await guarded()
+    const deps = await depsOf(api)
+    const check = async () => checkLogin(deps, "client", parseEmailAddress(email), PASSWORD, await codeOf(factor))
+    const [one, two] = [await check(), await check()]
+    await startSession(deps, one, "curl")
+    await expect(startSession(deps, two, "curl")).rejects.toMatchObject({ code: "invalid_second_factor" })
+    expect((await auditOf(email)).filter((kind) => kind === "second_factor.recovery_code_used").length).toBeLessThanOrEqual(1)
+  })
+
   it("is not a recovery code that was checked just before all were renewed", async () => {
     const { email, token, factor } = await guarded()
     const deps = await depsOf(api)
