@@ -34,6 +34,7 @@ const PACKAGES = {
   "drizzle-orm": ["db"],
   "mailchannels-sdk": ["mail"],
   jose: ["crypto"],
+  otpauth: ["crypto"],
   "@zxcvbn-ts/": ["domain"],
   "cloudflare:": [],
 }

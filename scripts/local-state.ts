@@ -34,7 +34,7 @@ export function parseEnvFile(text: string): Record<string, string> {
 }
 
 /** Secrets that came with a later version: a state that is older gains them. All others, once lost, are lost. */
-const ADDED_LATER: readonly SecretName[] = ["AUDIT_KEYS"]
+const ADDED_LATER: readonly SecretName[] = ["AUDIT_KEYS", "TOTP_KEYS"]
 
 /** The local secrets, made on first use and kept: with new ones, old files could not be read. */
 export function localSecrets(stateDir: string): Record<string, string> {

@@ -3,6 +3,7 @@ import { type AuditRow, importAuditKey, signRow } from "../src/crypto/audit-mac.
 import type { Bytes } from "../src/crypto/bytes.ts"
 import { type KeyRing, mapKeyRing, parseKeyRing } from "../src/crypto/keyring.ts"
 import { hashPassword, importPepper, passwordFault } from "../src/crypto/password.ts"
+import type { AuditKind } from "../src/domain/audit.ts"
 import { type EmailAddress, parseEmailAddress } from "../src/domain/email-address.ts"
 import { isEasyToGuess } from "../src/domain/password-rules.ts"
 import { newId } from "../src/ids.ts"
@@ -37,20 +38,37 @@ export function accountSecrets(from: Record<string, unknown>): AccountSecrets {
   return from as AccountSecrets
 }
 
-function readRing(secrets: AccountSecrets, name: keyof AccountSecrets): KeyRing<Bytes> {
+function readRing<Name extends keyof AccountSecrets>(secrets: Pick<AccountSecrets, Name>, name: Name): KeyRing<Bytes> {
   const ring = parseKeyRing(secrets[name])
   if (typeof ring === "string") throw new UsageError(`${name} is not usable: ${ring}.`)
   return ring
 }
 
 /** The row of the audit trail, signed like those of the service, which gives it its place in the chain. */
-async function auditSql(secrets: AccountSecrets, subjectId: string, atMs: number): Promise<string> {
+export async function auditSql(
+  secrets: Pick<AccountSecrets, "AUDIT_KEYS">,
+  kind: AuditKind,
+  subjectId: string,
+  atMs: number,
+): Promise<string> {
   const keys = await mapKeyRing(readRing(secrets, "AUDIT_KEYS"), importAuditKey)
   const nothing = { actorId: null, place: null, reason: "command", requestId: null }
-  const row: AuditRow = { id: newId(), atMs, kind: "account.ops_created", subjectId, result: "ok", ...nothing }
+  const row: AuditRow = { id: newId(), atMs, kind, subjectId, result: "ok", ...nothing }
   const texts = [row.id, row.kind, subjectId, row.result, "command", signRow(keys, row)].map(sqlText).join(", ")
   return `insert into audit_events (id, kind, subject_id, result, reason, mac, at_ms)
      select ${texts}, ${String(atMs)} from users where id = ${sqlText(subjectId)};`
+}
+
+/**
+ * The hash of a password that an ops account may have.
+ * @throws UsageError for a password that it may not
+ */
+export async function hashOpsPassword(secrets: AccountSecrets, address: EmailAddress, password: string): Promise<string> {
+  const fault = passwordFault(password)
+  if (fault !== null) throw new UsageError(passwordSentences[fault])
+  if (isEasyToGuess(password, address.key))
+    throw new UsageError("The password is easy to guess: take four or more unrelated words.")
+  return hashPassword(await mapKeyRing(readRing(secrets, "PASSWORD_PEPPERS"), importPepper), password)
 }
 
 /**
@@ -62,11 +80,7 @@ export async function createOpsAccount(
   address: EmailAddress,
   password: string,
 ): Promise<boolean> {
-  const fault = passwordFault(password)
-  if (fault !== null) throw new UsageError(passwordSentences[fault])
-  if (isEasyToGuess(password, address.key))
-    throw new UsageError("The password is easy to guess: take four or more unrelated words.")
-  const hash = await hashPassword(await mapKeyRing(readRing(secrets, "PASSWORD_PEPPERS"), importPepper), password)
+  const hash = await hashOpsPassword(secrets, address, password)
   const id = newId()
   const nowMs = Date.now()
   const now = String(nowMs)
@@ -75,7 +89,7 @@ export async function createOpsAccount(
     place,
     `insert into users (id, role, email, email_key, password_hash, created_at_ms, verified_at_ms)
      values (${user}, ${now}, ${now}) on conflict (email_key) do nothing returning id;
-     ${await auditSql(secrets, id, nowMs)}`,
+     ${await auditSql(secrets, "account.ops_created", id, nowMs)}`,
   )
   return rows?.length === 1
 }

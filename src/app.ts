@@ -3,19 +3,21 @@
 import { Hono } from "hono"
 import { createDeps } from "./deps.ts"
 import { type DepsFactory, provideDeps } from "./http/middleware/deps.ts"
-import { requireClient, requireLogin, requireOps } from "./http/middleware/guards.ts"
+import { requireClient, requireEnrolment, requireLogin, requireOps } from "./http/middleware/guards.ts"
 import { knownRoute } from "./http/middleware/known-route.ts"
 import { requestLog } from "./http/middleware/request-log.ts"
 import { securityHeaders } from "./http/middleware/security-headers.ts"
 import { renderError } from "./http/problem.ts"
 import { accountRoutes } from "./http/routes/accounts.ts"
+import { opsClientRoutes } from "./http/routes/clients.ts"
 import { clientFileRoutes, opsFileRoutes } from "./http/routes/files.ts"
 import { healthRoutes } from "./http/routes/health.ts"
 import { clientLinkRoutes, downloadRoutes, linkMintRoutes, opsLinkRoutes } from "./http/routes/links.ts"
 import { opsMailRoutes } from "./http/routes/mails.ts"
 import { pageRoutes } from "./http/routes/pages.ts"
 import { forgottenPasswordRoutes, ownPasswordRoutes } from "./http/routes/passwords.ts"
-import { loginRoutes, ownSessionRoutes, refreshRoutes } from "./http/routes/sessions.ts"
+import { loginRoutes, ownSessionRoutes, refreshRoutes, sessionListRoutes } from "./http/routes/sessions.ts"
+import { totpRoutes } from "./http/routes/totp.ts"
 import { uploadRoutes } from "./http/routes/uploads.ts"
 import type { AppEnv, GuardedEnv } from "./http/types.ts"
 
@@ -40,7 +42,13 @@ export function createApp(options: AppOptions = {}) {
   app.route("/api/auth/password", forgottenPasswordRoutes)
   app.route(
     "/api/auth",
-    new Hono<GuardedEnv>().use(requireLogin).route("/", ownSessionRoutes).route("/password", ownPasswordRoutes),
+    new Hono<GuardedEnv>()
+      .use(requireLogin)
+      .route("/", ownSessionRoutes)
+      .route("/totp", totpRoutes)
+      .use(requireEnrolment)
+      .route("/sessions", sessionListRoutes)
+      .route("/password", ownPasswordRoutes),
   )
 
   app.route("/api/client", accountRoutes)
@@ -62,7 +70,8 @@ export function createApp(options: AppOptions = {}) {
       .route("/upload", uploadRoutes)
       .route("/files", opsFileRoutes)
       .route("/links", opsLinkRoutes)
-      .route("/mails", opsMailRoutes),
+      .route("/mails", opsMailRoutes)
+      .route("/clients", opsClientRoutes),
   )
 
   return app

@@ -6,7 +6,15 @@ import { toHex } from "./crypto/bytes.ts"
 import { type KeyRing, parseKeyRing } from "./crypto/keyring.ts"
 import { AppError } from "./errors.ts"
 
-export const SECRET_NAMES = ["MASTER_KEYS", "LINK_KEYS", "JWT_KEYS", "PASSWORD_PEPPERS", "HANDLE_KEYS", "AUDIT_KEYS"] as const
+export const SECRET_NAMES = [
+  "MASTER_KEYS",
+  "LINK_KEYS",
+  "JWT_KEYS",
+  "PASSWORD_PEPPERS",
+  "HANDLE_KEYS",
+  "TOTP_KEYS",
+  "AUDIT_KEYS",
+] as const
 export type SecretName = (typeof SECRET_NAMES)[number]
 export type Secrets = Record<SecretName, KeyRing<Uint8Array<ArrayBuffer>>>
 
@@ -22,6 +30,7 @@ export type Config = {
   memoryBudgetBytes: number
   passwordMinChars: number
   auditRetentionDays: number
+  requireTotpForOps: boolean
 }
 
 /** One thing that keeps Sealpost from starting. */
@@ -89,6 +98,10 @@ const settings = {
     schema: integer(1, 3650).default(400),
     remedy: "give a whole number of days from 1 to 3650",
   },
+  REQUIRE_TOTP_FOR_OPS: {
+    schema: z.enum(["true", "false"]).default("false"),
+    remedy: 'set it to "true" or "false"',
+  },
 } as const
 type Settings = { [K in keyof typeof settings]: z.output<(typeof settings)[K]["schema"]> }
 
@@ -98,8 +111,8 @@ function readSettings(env: Record<string, unknown>, faults: ConfigFault[]): Sett
   const values: Record<string, unknown> = {}
   for (const [variable, { schema, remedy }] of Object.entries(settings)) {
     const value = env[variable]
-    // Numbers without quotes in wrangler.toml arrive as numbers.
-    const raw = value === "" ? undefined : typeof value === "number" ? String(value) : value
+    // Numbers and truth values without quotes in wrangler.toml arrive as such.
+    const raw = value === "" ? undefined : typeof value === "number" || typeof value === "boolean" ? String(value) : value
     const parsed = schema.safeParse(raw)
     if (parsed.success) values[variable] = parsed.data
     else faults.push({ variable, fault: raw === undefined ? "is missing" : "is not usable", remedy })
@@ -164,6 +177,7 @@ export function parseConfig(env: Record<string, unknown>): { config: Config; sec
       memoryBudgetBytes: values.MEMORY_BUDGET_MIB * 2 ** 20,
       passwordMinChars: values.PASSWORD_MIN_LENGTH,
       auditRetentionDays: values.AUDIT_RETENTION_DAYS,
+      requireTotpForOps: values.REQUIRE_TOTP_FOR_OPS === "true",
     },
     secrets,
   }

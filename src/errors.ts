@@ -23,6 +23,13 @@ export type ErrorCode =
   | "cross_site"
   | "wrong_password"
   | "too_many_requests"
+  // Second factors
+  | "second_factor_required"
+  | "invalid_second_factor"
+  | "wrong_second_factor"
+  | "second_factor_enrollment_required"
+  | "second_factor_active"
+  | "second_factor_not_enrolled"
   // Proof of address
   | "wrong_code"
   | "verification_expired"

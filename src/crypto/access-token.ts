@@ -49,7 +49,9 @@ export async function verifyAccessToken(
     const { payload } = await jwtVerify(
       token,
       (header) => {
-        const key = /^[1-9]\d{0,2}$/.test(header.kid ?? "") ? keys.byId.get(Number(header.kid)) : undefined
+        // Typed as text, but a token may say anything.
+        const kid: unknown = header.kid
+        const key = typeof kid === "string" && /^[1-9]\d{0,2}$/.test(kid) ? keys.byId.get(Number(kid)) : undefined
         if (key === undefined) throw new Error("unknown key id")
         return key
       },

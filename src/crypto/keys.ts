@@ -5,6 +5,7 @@ import type { Bytes } from "./bytes.ts"
 import { type KeyRing, importHkdfKey, mapKeyRing } from "./keyring.ts"
 import { type LinkKey, importLinkKey } from "./link-token.ts"
 import { importPepper } from "./password.ts"
+import { importTotpKey } from "./totp.ts"
 import { type HandleKey, importHandleKey } from "./verify-handle.ts"
 
 export type Keys = {
@@ -13,11 +14,12 @@ export type Keys = {
   accessTokenKeys: KeyRing<CryptoKey>
   peppers: KeyRing<CryptoKey>
   handleKeys: KeyRing<HandleKey>
+  totpKeys: KeyRing<CryptoKey>
   auditKeys: AuditKeys
 }
 
 export type RawKeys = Record<
-  "MASTER_KEYS" | "LINK_KEYS" | "JWT_KEYS" | "PASSWORD_PEPPERS" | "HANDLE_KEYS" | "AUDIT_KEYS",
+  "MASTER_KEYS" | "LINK_KEYS" | "JWT_KEYS" | "PASSWORD_PEPPERS" | "HANDLE_KEYS" | "TOTP_KEYS" | "AUDIT_KEYS",
   KeyRing<Bytes>
 >
 
@@ -29,5 +31,6 @@ export async function importKeys(raw: RawKeys): Promise<Keys> {
     peppers: await mapKeyRing(raw.PASSWORD_PEPPERS, importPepper),
     handleKeys: await mapKeyRing(raw.HANDLE_KEYS, importHandleKey),
     auditKeys: await mapKeyRing(raw.AUDIT_KEYS, importAuditKey),
+    totpKeys: await mapKeyRing(raw.TOTP_KEYS, importTotpKey),
   }
 }

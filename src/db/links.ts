@@ -21,7 +21,7 @@ export type LinkAccess = {
 }
 
 /** Columns under names that no other table shares: a batch hands rows back by name, and equal names overwrite each other. */
-function named(prefix: string, columns: Record<string, Column>): Record<string, SQL.Aliased> {
+function named(prefix: string, columns: Record<string, Column | SQL>): Record<string, SQL.Aliased> {
   return Object.fromEntries(
     Object.entries(columns).map(([key, column]) => [`${prefix}.${key}`, sql`${column}`.as(`${prefix}.${key}`)]),
   )

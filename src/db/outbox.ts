@@ -124,3 +124,6 @@ export const makeMailDue = (db: Db, id: string, nowMs: number, leaseEndsMs: numb
         or(isNull(outbox.nextAttemptAtMs), gt(outbox.nextAttemptAtMs, leaseEndsMs)),
       ),
     )
+
+/** All mails to an address, in whatever case it was written, sent or not. */
+export const deleteMailsTo = (db: Db, emailKey: string) => db.delete(outbox).where(sql`lower(${outbox.recipient}) = ${emailKey}`)

@@ -22,7 +22,41 @@ export const users = sqliteTable(
     verifiedAtMs: integer("verified_at_ms"),
     disabledAtMs: integer("disabled_at_ms"),
   },
-  (table) => [uniqueIndex("users_email_key").on(table.emailKey), check("users_role", sql`${table.role} in ('ops', 'client')`)],
+  (table) => [
+    uniqueIndex("users_email_key").on(table.emailKey),
+    index("users_role_created").on(table.role, table.createdAtMs, table.id),
+    check("users_role", sql`${table.role} in ('ops', 'client')`),
+  ],
+)
+
+/** A person's second factor (RFC 6238): being enrolled, or active once it is confirmed by a first code. */
+export const totpFactors = sqliteTable("totp_factors", {
+  userId: text("user_id")
+    .primaryKey()
+    .references(() => users.id, { onDelete: "cascade" }),
+  /** Of this enrolment: whoever was checked against one factor is not let in under another. */
+  id: text().notNull(),
+  keyId: integer("key_id").notNull(),
+  /** The secret, encrypted (crypto/totp.ts), base64url. */
+  sealedSecret: text("sealed_secret").notNull(),
+  createdAtMs: integer("created_at_ms").notNull(),
+  confirmedAtMs: integer("confirmed_at_ms"),
+  /** The time step of the last code that was taken: no code works twice, and none before it. */
+  lastStep: integer("last_step").notNull().default(0),
+})
+
+/** For whoever has lost the device: each lets in once in place of a code. */
+export const recoveryCodes = sqliteTable(
+  "recovery_codes",
+  {
+    /** SHA-256 of user and code, hex. */
+    hash: text().primaryKey(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => totpFactors.userId, { onDelete: "cascade" }),
+    usedAtMs: integer("used_at_ms"),
+  },
+  (table) => [index("recovery_codes_user").on(table.userId)],
 )
 
 /**
@@ -106,6 +140,10 @@ export const sessions = sqliteTable(
     /** The absolute end, however often it is refreshed. */
     expiresAtMs: integer("expires_at_ms").notNull(),
     revokedAtMs: integer("revoked_at_ms"),
+    /** The last login or refresh. Null only in rows from before this was kept. */
+    lastUsedAtMs: integer("last_used_at_ms"),
+    /** What kind of client logged in (protocol/user-agent.ts): for its owner to tell sessions apart. */
+    label: text().notNull().default("unknown"),
   },
   (table) => [index("sessions_user").on(table.userId), index("sessions_expiry").on(table.expiresAtMs)],
 )

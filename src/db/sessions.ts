@@ -1,6 +1,7 @@
-import { and, eq, gt, isNull, lt, sql } from "drizzle-orm"
-import type { Condition, Db } from "./client.ts"
+import { and, desc, eq, gt, isNull, lt, sql } from "drizzle-orm"
+import type { Db } from "./client.ts"
 import { refreshTokens, sessions, users } from "./schema.ts"
+import { hasActiveFactor } from "./totp.ts"
 
 export const insertSession = (db: Db, session: typeof sessions.$inferInsert) => db.insert(sessions).values(session)
 
@@ -13,6 +14,7 @@ export const callerColumns = {
   role: users.role,
   email: users.email,
   verifiedAtMs: users.verifiedAtMs,
+  hasSecondFactor: sql<number>`${hasActiveFactor}`,
 } as const
 
 /** Session and account are alive at this moment. */
@@ -39,33 +41,77 @@ export const findRefreshToken = (db: Db, hash: string) =>
     .where(eq(refreshTokens.hash, hash))
     .get()
 
-/** Marks a token used by its successor. Of two parallel refreshes exactly one changes the row. */
+/**
+ * Marks a token used by its successor. Where it was used, is too old, or its session is over by now, NOT NULL breaks the
+ * whole batch: of two parallel refreshes one leaves no trace.
+ */
 export const claimRefreshToken = (db: Db, hash: string, successor: string, nowMs: number) =>
   db
     .update(refreshTokens)
-    .set({ usedAtMs: nowMs, successor })
-    .where(and(eq(refreshTokens.hash, hash), isNull(refreshTokens.usedAtMs), gt(refreshTokens.expiresAtMs, nowMs)))
+    .set({
+      usedAtMs: nowMs,
+      successor,
+      expiresAtMs: sql`case when ${refreshTokens.usedAtMs} is null and ${refreshTokens.expiresAtMs} > ${nowMs} and exists (
+        select 1 from sessions alive inner join users owner on owner.id = alive.user_id
+        where alive.id = ${refreshTokens.sessionId} and alive.revoked_at_ms is null and alive.expires_at_ms > ${nowMs} and owner.disabled_at_ms is null
+      ) then ${refreshTokens.expiresAtMs} else null end`,
+    })
+    .where(eq(refreshTokens.hash, hash))
 
-/** Adds the successor, but only where the claim before it in the same batch was the one that won. */
-export const insertSuccessor = (db: Db, hash: string, successor: { hash: string; expiresAtMs: number }) =>
+export const touchSession = (db: Db, sessionId: string, nowMs: number) =>
+  db.update(sessions).set({ lastUsedAtMs: nowMs }).where(eq(sessions.id, sessionId))
+
+/** Changes nothing; but where the session is over by now, NOT NULL breaks the whole batch. */
+export const confirmSession = (db: Db, sessionId: string, nowMs: number) =>
   db
-    .insert(refreshTokens)
-    .select(
-      db
-        .select({
-          hash: sql<string>`${successor.hash}`.as("hash"),
-          sessionId: refreshTokens.sessionId,
-          expiresAtMs: sql<number>`${successor.expiresAtMs}`.as("expires_at_ms"),
-          usedAtMs: sql<null>`null`.as("used_at_ms"),
-          successor: sql<null>`null`.as("successor"),
-        })
-        .from(refreshTokens)
-        .where(and(eq(refreshTokens.hash, hash), eq(refreshTokens.successor, successor.hash))),
-    )
-    .returning({ hash: refreshTokens.hash })
+    .update(sessions)
+    .set({
+      userId: sql`case when ${sessions.revokedAtMs} is null and ${sessions.expiresAtMs} > ${nowMs} then ${sessions.userId} else null end`,
+    })
+    .where(eq(sessions.id, sessionId))
 
-/** The token is there: what stands before it in the batch has made it. */
-export const hasRefreshToken = (hash: string): Condition => sql`exists (select 1 from refresh_tokens where hash = ${hash})`
+/** Where a page of sessions begins: after this one, newest first. */
+export type SessionPosition = { createdAtMs: number; id: string }
+
+/** When its refresh token is too old, if it is not used before; null when it cannot be refreshed at all. */
+const idleEndMs = sql<
+  number | null
+>`(select max(t.expires_at_ms) from refresh_tokens t where t.session_id = sessions.id and t.used_at_ms is null)`
+
+const ownLive = (userId: string, nowMs: number) =>
+  and(eq(sessions.userId, userId), isNull(sessions.revokedAtMs), gt(sessions.expiresAtMs, nowMs), sql`${idleEndMs} > ${nowMs}`)
+
+/** A user's live sessions, newest first, by keyset. */
+export const listSessions = (db: Db, userId: string, query: { after?: SessionPosition; limit: number; nowMs: number }) =>
+  db
+    .select({
+      id: sessions.id,
+      createdAtMs: sessions.createdAtMs,
+      lastUsedAtMs: sessions.lastUsedAtMs,
+      expiresAtMs: sessions.expiresAtMs,
+      idleEndMs,
+      label: sessions.label,
+    })
+    .from(sessions)
+    .where(
+      and(
+        ownLive(userId, query.nowMs),
+        query.after === undefined
+          ? undefined
+          : sql`(${sessions.createdAtMs}, ${sessions.id}) < (${query.after.createdAtMs}, ${query.after.id})`,
+      ),
+    )
+    .orderBy(desc(sessions.createdAtMs), desc(sessions.id))
+    .limit(query.limit)
+    .all()
+
+/** A user's own live session. */
+export const findOwnSession = (db: Db, userId: string, id: string, nowMs: number) =>
+  db
+    .select({ id: sessions.id })
+    .from(sessions)
+    .where(and(eq(sessions.id, id), ownLive(userId, nowMs)))
+    .get()
 
 export const revokeSession = (db: Db, sessionId: string, nowMs: number) =>
   db

@@ -57,3 +57,7 @@ export const makeOtherVerificationsDecoys = (db: Db, emailKey: string, exceptId:
 
 export const deleteVerificationsBefore = (db: Db, expiredBeforeMs: number) =>
   db.delete(verifications).where(lt(verifications.expiresAtMs, expiredBeforeMs))
+
+/** All sign-ups with an address, proven, pending and decoys. */
+export const deleteVerificationsOf = (db: Db, emailKey: string) =>
+  db.delete(verifications).where(eq(verifications.emailKey, emailKey))

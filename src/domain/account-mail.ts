@@ -5,7 +5,7 @@ import { runBatch } from "../db/client.ts"
 import { insertVerification } from "../db/verifications.ts"
 import type { Message } from "../mail/messages.ts"
 import { newId } from "../ids.ts"
-import type { EmailAddress } from "./email-address.ts"
+import { type EmailAddress, parseEmailAddress } from "./email-address.ts"
 import { type LimitDeps, isFromKnownPlace, takeAddressLimit, takeLimit } from "./limits.ts"
 import { deliverMail, enqueueMail } from "./outbox.ts"
 import type { Powers } from "./powers.ts"
@@ -13,6 +13,19 @@ import type { Powers } from "./powers.ts"
 type Deps = LimitDeps & Pick<Powers, "mailer" | "afterwards" | "log">
 
 export type AccountMail = { kind: string; to: string; message: Message; lifetimeMs: number }
+
+const NOTICE_LIFETIME_MS = 24 * 60 * 60_000
+
+export const mailboxOf = (user: { email: string; emailKey: string }): string =>
+  parseEmailAddress(user.email)?.mailbox ?? user.emailKey
+
+/** Tells the owner of an account what has just happened to it. */
+export const noticeTo = (user: { email: string; emailKey: string }, kind: string, message: Message): AccountMail => ({
+  kind,
+  to: mailboxOf(user),
+  message,
+  lifetimeMs: NOTICE_LIFETIME_MS,
+})
 
 /**
  * Counts one mail to this mailbox, in whatever case it is written, for the caller's network address and for all.

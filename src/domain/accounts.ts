@@ -28,6 +28,8 @@ import type { EmailAddress } from "./email-address.ts"
 import { callerAddress, takeAddressLimit, takeLoginLimits, welcome } from "./limits.ts"
 import { requireGoodPassword } from "./password-rules.ts"
 import type { Powers } from "./powers.ts"
+import type { ProvenLogin } from "./sessions.ts"
+import { proveSecondFactor } from "./totp.ts"
 
 const VERIFICATION_MINUTES = 60
 const VERIFICATION_LIFETIME_MS = VERIFICATION_MINUTES * 60_000
@@ -241,11 +243,19 @@ function refusalReason(user: User | undefined, role: Role, isOwner: boolean, isP
 
 /**
  * Checks a login. Unknown, wrong, disabled and other-role accounts fail alike, after the same work: one hash answers
- * for the account and for every pending sign-up with its address.
- * @throws AppError `invalid_credentials`; `email_not_verified` to whoever knows the password of a sign-up that is
+ * for the account and for every pending sign-up with its address. Only to whoever knows the password it shows that a
+ * second factor guards the account.
+ * @param code - of the second factor, or a recovery code, if one was sent
+ * @throws AppError `invalid_credentials`; `second_factor_required`, `invalid_second_factor`; `email_not_verified` to whoever knows the password of a sign-up that is
  *   not proven, whether or not the address has an account; `too_many_requests`, `busy`
  */
-export async function checkLogin(deps: Deps, role: Role, address: EmailAddress | null, password: string): Promise<User> {
+export async function checkLogin(
+  deps: Deps,
+  role: Role,
+  address: EmailAddress | null,
+  password: string,
+  code: string | null,
+): Promise<ProvenLogin> {
   const emailKey = address?.key ?? NO_ADDRESS
   deps.hashing.requireRoom()
   await takeLoginLimits(deps, emailKey)
@@ -256,7 +266,7 @@ export async function checkLogin(deps: Deps, role: Role, address: EmailAddress |
   if (unusable > 0) deps.log("password_hash_unusable", { count: unusable })
   const isOwner = user !== undefined && matching.includes(user.passwordHash)
   if (isOwner && user.verifiedAtMs !== null && user.role === role && user.disabledAtMs === null) {
-    return acceptLogin(deps, user, password)
+    return acceptLogin(deps, user, password, code)
   }
   const isPending = matching.some((hash) => pending.includes(hash)) || (isOwner && user.verifiedAtMs === null)
   const reason = refusalReason(user, role, isOwner, isPending)
@@ -270,14 +280,16 @@ export async function checkLogin(deps: Deps, role: Role, address: EmailAddress |
   throw invalidCredentials(user === undefined ? "unknown address" : "wrong password, role or state")
 }
 
-/** Remembers where the login came from, and hashes the password anew where parameters or pepper have changed. */
-async function acceptLogin(deps: Deps, user: User, password: string): Promise<User> {
-  const statements = await welcome(deps, user)
-  if (!isOutdated(deps.keys.peppers, user.passwordHash)) {
-    await runBatch(deps.db, statements)
-    return user
+/**
+ * Asks for the second factor, if one guards the account. With the session the place becomes known, and the password is
+ * hashed anew where parameters or pepper have changed.
+ */
+async function acceptLogin(deps: Deps, user: User, password: string, code: string | null): Promise<ProvenLogin> {
+  const { factorId, statements: factorStatements, notice } = await proveSecondFactor(deps, user, code)
+  const statements = [...factorStatements, ...(await welcome(deps, user))]
+  if (isOutdated(deps.keys.peppers, user.passwordHash)) {
+    const fresh = await deps.hashing.takeTurn(() => hashPassword(deps.keys.peppers, password))
+    statements.push(upgradePasswordHash(deps.db, user.id, user.passwordHash, fresh))
   }
-  const fresh = await deps.hashing.takeTurn(() => hashPassword(deps.keys.peppers, password))
-  await runBatch(deps.db, [...statements, upgradePasswordHash(deps.db, user.id, user.passwordHash, fresh)])
-  return { ...user, passwordHash: fresh }
+  return { userId: user.id, proof: { passwordHash: user.passwordHash, factorId }, statements, notice }
 }

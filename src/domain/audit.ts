@@ -23,6 +23,18 @@ export type AuditKind =
   | "password.reset"
   | "password.changed"
   | "password.change_refused"
+  | "account.disabled"
+  | "account.enabled"
+  | "account.deleted"
+  | "second_factor.asked"
+  | "second_factor.refused"
+  | "second_factor.limited"
+  | "second_factor.change_refused"
+  | "second_factor.enrolled"
+  | "second_factor.added"
+  | "second_factor.removed"
+  | "second_factor.codes_renewed"
+  | "second_factor.recovery_code_used"
   | "session.started"
   | "session.refused"
   | "session.refreshed"
@@ -31,6 +43,7 @@ export type AuditKind =
   | "session.ended"
   | "access.refused"
   | "limit.reached"
+  | "sessions.ended"
   | "file.uploaded"
   | "file.deleted"
   | "file.unreadable"
@@ -56,6 +69,9 @@ const RESULTS: Partial<Record<AuditKind, AuditResult>> = {
   "session.token_reused": "refused",
   "access.refused": "refused",
   "limit.reached": "refused",
+  "second_factor.refused": "refused",
+  "second_factor.limited": "refused",
+  "second_factor.change_refused": "refused",
   "file.unreadable": "failed",
   "link.refused": "refused",
 }

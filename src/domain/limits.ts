@@ -29,6 +29,10 @@ export const LIMITS = {
   "password-address": { quota: 50, windowMs: 10 * MINUTE_MS },
   /** Checks of the current password by one logged-in user. */
   "password-change": { quota: 10, windowMs: 15 * MINUTE_MS },
+  /** Guesses at the code of an account's second factor, by whoever knows its password. Cleared by a success. */
+  "second-factor": { quota: 10, windowMs: HOUR_MS },
+  /** Codes given by one logged-in user to change the second factor. Cleared by a success. */
+  "second-factor-change": { quota: 10, windowMs: HOUR_MS },
   /** Mails about signing up that one network address causes to one mailbox. */
   "signup-mail-address": { quota: 5, windowMs: HOUR_MS },
   /** Mails about signing up to one mailbox, whoever causes them. */
@@ -87,6 +91,21 @@ async function take(
  */
 export const takeLimit = (deps: LimitDeps, name: LimitName, ...parts: readonly string[]): Promise<void> =>
   take(deps, name, parts, LIMITS[name].quota)
+
+export type GuessLimit = "second-factor" | "second-factor-change"
+
+/**
+ * Counts one guess at the code of a user's second factor.
+ * @param whenUsedUp - done once in a window, when the quota is passed for the first time
+ * @throws AppError `too_many_requests`
+ */
+export const takeGuess = (deps: LimitDeps, name: GuessLimit, userId: string, whenUsedUp: () => Promise<void>): Promise<void> =>
+  take(deps, name, [userId], LIMITS[name].quota, whenUsedUp)
+
+/** The statement, in a list because a promise of it would run it, by which a right code gives back what was guessed. */
+export const forgetGuesses = async (deps: LimitDeps, name: GuessLimit, userId: string): Promise<[Statement]> => [
+  deleteCounters(deps.db, [await counterKey(deps, name, [userId])]),
+]
 
 /**
  * Counts one use for the caller's network address, together with other parts if any.

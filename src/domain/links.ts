@@ -2,6 +2,7 @@
 // that person's login. A wrong link costs cryptography only, no D1 or R2 call; a right one costs one round trip of D1.
 import { type LinkClaims, openLinkToken, sealLinkToken } from "../crypto/link-token.ts"
 import { runBatch } from "../db/client.ts"
+import { isConstraintFailure } from "../db/d1-errors.ts"
 import {
   type LinkAccess,
   type LinkPosition,
@@ -67,10 +68,16 @@ export async function mintLink(
   const expiresAtMs = expiresAtSeconds * 1000
   const claims = { linkId: newId(), userId: caller.userId, fileId, expiresAtSeconds }
   const token = await sealLinkToken(deps.keys.linkKeys, claims)
-  await runBatch(deps.db, [
-    insertLink(deps.db, { id: claims.linkId, fileId, userId: caller.userId, createdAtMs, expiresAtMs }),
-    auditEvent(deps, "link.minted", caller.userId, claims.linkId),
-  ])
+  try {
+    await runBatch(deps.db, [
+      insertLink(deps.db, { id: claims.linkId, fileId, userId: caller.userId, createdAtMs, expiresAtMs }),
+      auditEvent(deps, "link.minted", caller.userId, claims.linkId),
+    ])
+  } catch (error) {
+    // The file, or the account, was deleted at this moment.
+    if (isConstraintFailure(error)) throw new AppError("not_found", { detail: "There is no such file." })
+    throw error
+  }
   return { url: `${deps.policy.publicOrigin}/download-file/${token}`, expiresAtMs }
 }
 

@@ -3,13 +3,21 @@ import { checkPassword, hashPassword, isOutdated } from "../crypto/password.ts"
 import { hashSecretToken, newSecretToken } from "../crypto/secret-token.ts"
 import { isConstraintFailure } from "../db/d1-errors.ts"
 import { claimPasswordReset, findPasswordReset, insertPasswordReset, voidPasswordResets } from "../db/password-resets.ts"
-import { type User, endSessionsOf, exchangePasswordHash, findUser, findUserByEmailKey, setPasswordHash } from "../db/users.ts"
+import {
+  type User,
+  confirmUser,
+  endSessionsOf,
+  exchangePasswordHash,
+  findUser,
+  findUserByEmailKey,
+  setPasswordHash,
+} from "../db/users.ts"
 import { runBatch } from "../db/client.ts"
 import { AppError } from "../errors.ts"
 import { passwordChangedMessage, passwordResetMessage } from "../mail/messages.ts"
-import { type AccountMail, commitWithMail, takeMailLimits } from "./account-mail.ts"
-import { auditEvent } from "./audit.ts"
-import { type EmailAddress, parseEmailAddress } from "./email-address.ts"
+import { type AccountMail, commitWithMail, mailboxOf, noticeTo, takeMailLimits } from "./account-mail.ts"
+import { type AuditKind, auditEvent } from "./audit.ts"
+import type { EmailAddress } from "./email-address.ts"
 import { takeAddressLimit, takeLimit, welcome } from "./limits.ts"
 import { requireGoodPassword } from "./password-rules.ts"
 import type { Powers } from "./powers.ts"
@@ -17,11 +25,8 @@ import type { Caller } from "./sessions.ts"
 
 const RESET_MINUTES = 30
 const RESET_LIFETIME_MS = RESET_MINUTES * 60_000
-const NOTICE_LIFETIME_MS = 24 * 60 * 60_000
 
 type Deps = Pick<Powers, "db" | "keys" | "mailer" | "now" | "policy" | "request" | "afterwards" | "log" | "hashing">
-
-const mailboxOf = (user: User): string => parseEmailAddress(user.email)?.mailbox ?? user.emailKey
 
 /** The new hash keeps the old one's salt where it can: pending sign-ups with this address share it (decision 12). */
 function hashAnew(deps: Deps, user: User, password: string): Promise<string> {
@@ -29,12 +34,8 @@ function hashAnew(deps: Deps, user: User, password: string): Promise<string> {
   return deps.hashing.takeTurn(() => hashPassword(deps.keys.peppers, password, like))
 }
 
-const noticeTo = (deps: Deps, user: User): AccountMail => ({
-  kind: "password_changed",
-  to: mailboxOf(user),
-  message: passwordChangedMessage({ publicOrigin: deps.policy.publicOrigin }),
-  lifetimeMs: NOTICE_LIFETIME_MS,
-})
+const changeNotice = (deps: Deps, user: User): AccountMail =>
+  noticeTo(user, "password_changed", passwordChangedMessage({ publicOrigin: deps.policy.publicOrigin }))
 
 /**
  * Mails a link for choosing a new password, to whoever has an account; to everybody else it only looks so.
@@ -52,14 +53,19 @@ export async function requestPasswordReset(deps: Deps, address: EmailAddress): P
   const reset = { hash, userId: owner?.id ?? null, createdAtMs, expiresAtMs: createdAtMs + RESET_LIFETIME_MS }
   const resetUrl = `${deps.policy.publicOrigin}/reset-password#${token}`
   const message = passwordResetMessage({ resetUrl, validMinutes: RESET_MINUTES })
-  await commitWithMail(
-    deps,
-    [
-      insertPasswordReset(deps.db, reset),
-      auditEvent(deps, "password.reset_requested", null, owner?.id ?? null, owner === null ? { reason: "no_account" } : {}),
-    ],
-    owner === null ? null : { kind: "password_reset", to: mailboxOf(owner), message, lifetimeMs: RESET_LIFETIME_MS },
-  )
+  try {
+    await commitWithMail(
+      deps,
+      [
+        insertPasswordReset(deps.db, reset),
+        auditEvent(deps, "password.reset_requested", null, owner?.id ?? null, owner === null ? { reason: "no_account" } : {}),
+      ],
+      owner === null ? null : { kind: "password_reset", to: mailboxOf(owner), message, lifetimeMs: RESET_LIFETIME_MS },
+    )
+  } catch (error) {
+    // The account was deleted at this moment: there is nobody to mail to.
+    if (!isConstraintFailure(error)) throw error
+  }
 }
 
 /** Notes a refusal; the limit on network addresses bounds how many there can be. */
@@ -105,7 +111,7 @@ export async function resetPassword(deps: Deps, token: string, password: string)
         ...(await welcome(deps, user)),
         auditEvent(deps, "password.reset", user.id, user.id),
       ],
-      noticeTo(deps, user),
+      changeNotice(deps, user),
     )
   } catch (error) {
     if (!isConstraintFailure(error)) throw error
@@ -114,26 +120,37 @@ export async function resetPassword(deps: Deps, token: string, password: string)
   }
 }
 
-const wrongPassword = (): AppError =>
+const wrongPassword = (field: string): AppError =>
   new AppError("wrong_password", {
-    detail: "currentPassword is not your password. If you have forgotten it, log out and ask for a reset link.",
+    detail: `${field} is not your password. If you have forgotten it, log out and ask for a reset link.`,
   })
+
+/**
+ * Has whoever is logged in show the password again.
+ * @param refusal - what the audit trail says of a wrong one
+ * @throws AppError `wrong_password`, `too_many_requests`, `busy`
+ */
+export async function requirePassword(
+  deps: Deps,
+  caller: Caller,
+  { field, password, refusal }: { field: string; password: string; refusal: AuditKind },
+): Promise<User> {
+  deps.hashing.requireRoom()
+  await takeLimit(deps, "password-change", caller.userId)
+  const user = await findUser(deps.db, caller.userId)
+  const { matches } = await deps.hashing.takeTurn(() => checkPassword(deps.keys.peppers, password, user?.passwordHash ?? null))
+  if (user !== undefined && matches) return user
+  await runBatch(deps.db, [auditEvent(deps, refusal, caller.userId, caller.userId, { reason: "wrong_password" })])
+  throw wrongPassword(field)
+}
 
 /**
  * Changes the password of whoever is logged in and knows the current one. This session goes on, all others end.
  * @throws AppError `wrong_password`, `validation_failed`, `too_many_requests`, `busy`
  */
 export async function changePassword(deps: Deps, caller: Caller, current: string, password: string): Promise<void> {
-  deps.hashing.requireRoom()
-  await takeLimit(deps, "password-change", caller.userId)
-  const user = await findUser(deps.db, caller.userId)
-  const { matches } = await deps.hashing.takeTurn(() => checkPassword(deps.keys.peppers, current, user?.passwordHash ?? null))
-  if (user === undefined || !matches) {
-    await runBatch(deps.db, [
-      auditEvent(deps, "password.change_refused", caller.userId, caller.userId, { reason: "wrong_password" }),
-    ])
-    throw wrongPassword()
-  }
+  const field = "currentPassword"
+  const user = await requirePassword(deps, caller, { field, password: current, refusal: "password.change_refused" })
   requireGoodPassword("newPassword", password, user.emailKey)
   const fresh = await hashAnew(deps, user, password)
   const atMs = deps.now()
@@ -141,14 +158,15 @@ export async function changePassword(deps: Deps, caller: Caller, current: string
     await commitWithMail(
       deps,
       [
+        confirmUser(deps.db, user.id),
         exchangePasswordHash(deps.db, user.id, user.passwordHash, fresh),
         endSessionsOf(deps.db, user.id, caller.sessionId, atMs),
         voidPasswordResets(deps.db, user.id, atMs),
         auditEvent(deps, "password.changed", user.id, user.id),
       ],
-      noticeTo(deps, user),
+      changeNotice(deps, user),
     )
   } catch (error) {
-    throw isConstraintFailure(error) ? wrongPassword() : error
+    throw isConstraintFailure(error) ? wrongPassword(field) : error
   }
 }

@@ -15,6 +15,8 @@ export type Policy = {
   maxFileBytes: number
   linkLifetimeSeconds: number
   passwordMinChars: number
+  /** Ops accounts without a second factor may only enrol one. */
+  requireTotpForOps: boolean
   auditRetentionDays: number
 }
 

@@ -3,22 +3,26 @@
 // because every request looks its session up.
 import { ACCESS_TOKEN_LIFETIME_SECONDS, type AccessClaims, signAccessToken, verifyAccessToken } from "../crypto/access-token.ts"
 import { hashSecretToken, newSecretToken } from "../crypto/secret-token.ts"
-import { type Condition, type Statement, runBatch } from "../db/client.ts"
+import { type Statement, runBatch } from "../db/client.ts"
 import { isConstraintFailure } from "../db/d1-errors.ts"
 import type { Role } from "../db/schema.ts"
 import {
+  type CallerRow,
+  type SessionPosition,
   claimRefreshToken,
+  confirmSession,
+  findCaller,
+  findOwnSession,
   findRefreshToken,
-  hasRefreshToken,
   insertRefreshToken,
   insertSession,
-  insertSuccessor,
+  listSessions,
   revokeSession,
-  findCaller,
-  type CallerRow,
+  touchSession,
 } from "../db/sessions.ts"
-import { confirmPasswordHash } from "../db/users.ts"
+import { type Proof, confirmProof, endSessionsOf } from "../db/users.ts"
 import { AppError } from "../errors.ts"
+import { type AccountMail, commitWithMail } from "./account-mail.ts"
 import { ONCE_MS, auditEvent } from "./audit.ts"
 import type { Powers } from "./powers.ts"
 import { newId } from "../ids.ts"
@@ -35,7 +39,14 @@ export const REFRESH_REUSE_GRACE_MS = 10_000
 export type { Role }
 
 /** Who is asking: a user with a live session. */
-export type Caller = { userId: string; sessionId: string; role: Role; email: string; isVerified: boolean }
+export type Caller = {
+  userId: string
+  sessionId: string
+  role: Role
+  email: string
+  isVerified: boolean
+  hasSecondFactor: boolean
+}
 
 export type TokenPair = { accessToken: string; refreshToken: string; expiresIn: number }
 
@@ -53,27 +64,47 @@ async function newRefreshToken(): Promise<{ token: string; hash: string }> {
   return { token, hash }
 }
 
+/** A login whose password was checked, and whose second factor where one guards the account. */
+export type ProvenLogin = {
+  userId: string
+  proof: Proof
+  /** What becomes true together with the session: a code is used up, a place is known. */
+  statements: readonly Statement[]
+  /** What the owner is told of it, if anything. */
+  notice: AccountMail | null
+}
+
 /**
- * Starts a session for a user whose login was checked.
- * @param passwordHash - the one that was checked: when it has changed since, so late a login is void
- * @throws AppError `invalid_credentials` then
+ * Starts a session for a login that was checked.
+ * @param label - what kind of client it is, for the list of sessions
+ * @throws AppError `invalid_credentials` when password, factor or account have changed since the check;
+ *   `invalid_second_factor` when the code may also have been used since then
  */
-export async function startSession(deps: Deps, userId: string, passwordHash: string): Promise<TokenPair> {
+export async function startSession(
+  deps: Deps & Pick<Powers, "mailer" | "afterwards" | "log">,
+  login: ProvenLogin,
+  label: string,
+): Promise<TokenPair> {
+  const { userId, proof, notice } = login
   const nowMs = deps.now()
   const sessionId = newId()
   const { token, hash } = await newRefreshToken()
+  const expiresAtMs = nowMs + SESSION_ABSOLUTE_MS
   const statements: [Statement, ...Statement[]] = [
-    confirmPasswordHash(deps.db, userId, passwordHash),
-    insertSession(deps.db, { id: sessionId, userId, createdAtMs: nowMs, expiresAtMs: nowMs + SESSION_ABSOLUTE_MS }),
+    confirmProof(deps.db, userId, proof),
+    ...login.statements,
+    insertSession(deps.db, { id: sessionId, userId, createdAtMs: nowMs, lastUsedAtMs: nowMs, expiresAtMs, label }),
     insertRefreshToken(deps.db, { hash, sessionId, expiresAtMs: nowMs + SESSION_IDLE_MS }),
     auditEvent(deps, "session.started", userId, sessionId),
   ]
   try {
-    await runBatch(deps.db, statements)
+    if (notice === null) await runBatch(deps.db, statements)
+    else await commitWithMail(deps, statements, notice)
   } catch (error) {
     if (!isConstraintFailure(error)) throw error
-    const detail = "The password or the account was changed at this moment. Log in again."
-    throw new AppError("invalid_credentials", { detail, reason: "password changed during login" })
+    const detail = "The password, the second factor or the account was changed, or the code used, at this moment. Log in again."
+    const code = proof.factorId === null ? "invalid_credentials" : "invalid_second_factor"
+    throw new AppError(code, { detail, reason: "proof out of date" })
   }
   return tokenPair(deps, { userId, sessionId }, token)
 }
@@ -110,15 +141,17 @@ export async function refreshSession(deps: Deps, refreshToken: string): Promise<
   }
   const next = await newRefreshToken()
   const expiresAtMs = Math.min(nowMs + SESSION_IDLE_MS, session.expiresAtMs)
-  const hasSuccessor: Condition = hasRefreshToken(next.hash)
-  const [, inserted] = await deps.db.batch([
-    claimRefreshToken(deps.db, hash, next.hash, nowMs),
-    insertSuccessor(deps.db, hash, { hash: next.hash, expiresAtMs }),
-    auditEvent(deps, "session.refreshed", user.id, session.id, { onlyIf: hasSuccessor }),
-  ])
-  if (inserted.length !== 1) {
+  try {
+    await runBatch(deps.db, [
+      claimRefreshToken(deps.db, hash, next.hash, nowMs),
+      insertRefreshToken(deps.db, { hash: next.hash, sessionId: session.id, expiresAtMs }),
+      touchSession(deps.db, session.id, nowMs),
+      auditEvent(deps, "session.refreshed", user.id, session.id),
+    ])
+  } catch (error) {
+    if (!isConstraintFailure(error)) throw error
     await noteRefusal(deps, user.id, session.id, token.expiresAtMs <= nowMs ? "idle_too_long" : "raced")
-    throw refused("another refresh was first, or the token is idle too long")
+    throw refused("another refresh was first, the session has just ended, or the token is idle too long")
   }
   return tokenPair(deps, { userId: user.id, sessionId: session.id }, next.token)
 }
@@ -137,6 +170,71 @@ export async function endSession(deps: Deps, caller: Caller): Promise<void> {
   ])
 }
 
+/** Ends all sessions of whoever is asking: everywhere, or everywhere else. */
+export async function endAllSessions(deps: Deps, caller: Caller, keepsCurrent: boolean): Promise<void> {
+  await runBatch(deps.db, [
+    endSessionsOf(deps.db, caller.userId, keepsCurrent ? caller.sessionId : null, deps.now()),
+    auditEvent(deps, "sessions.ended", caller.userId, caller.userId),
+  ])
+}
+
+/**
+ * Ends one of the caller's own sessions.
+ * @throws AppError `not_found` for somebody else's, as for one that is over or never was
+ */
+export async function endOwnSession(deps: Deps, caller: Caller, id: string): Promise<void> {
+  const nowMs = deps.now()
+  const notFound = new AppError("not_found", { detail: "You have no such session." })
+  if ((await findOwnSession(deps.db, caller.userId, id, nowMs)) === undefined) throw notFound
+  try {
+    await runBatch(deps.db, [
+      confirmSession(deps.db, id, nowMs),
+      revokeSession(deps.db, id, nowMs),
+      auditEvent(deps, "session.ended", caller.userId, id),
+    ])
+  } catch (error) {
+    throw isConstraintFailure(error) ? notFound : error
+  }
+}
+
+export type { SessionPosition }
+
+/** A session as its owner sees it. */
+export type ListedSession = {
+  id: string
+  createdAtMs: number
+  /** The last login or refresh; access tokens live a quarter of an hour from then. */
+  lastUsedAtMs: number
+  /** When it ends if it is not refreshed. */
+  expiresAtMs: number
+  label: string
+  isCurrent: boolean
+}
+
+/** A page of the caller's live sessions, newest first. */
+export async function pageOfSessions(
+  deps: Deps,
+  caller: Caller,
+  query: { after?: SessionPosition; limit: number },
+): Promise<{ sessions: ListedSession[]; next: SessionPosition | null }> {
+  const rows = await listSessions(deps.db, caller.userId, { ...query, limit: query.limit + 1, nowMs: deps.now() })
+  const page = rows.slice(0, query.limit)
+  const last = page.at(-1)
+  return {
+    sessions: page.map(({ idleEndMs, ...row }) => ({
+      ...row,
+      lastUsedAtMs: row.lastUsedAtMs ?? row.createdAtMs,
+      expiresAtMs: Math.min(row.expiresAtMs, idleEndMs ?? row.expiresAtMs),
+      isCurrent: row.id === caller.sessionId,
+    })),
+    next: rows.length > page.length && last !== undefined ? { createdAtMs: last.createdAtMs, id: last.id } : null,
+  }
+}
+
+/** Must this caller enrol a second factor before anything else? */
+export const mustEnrol = ({ policy }: Pick<Powers, "policy">, caller: Caller): boolean =>
+  policy.requireTotpForOps && caller.role === "ops" && !caller.hasSecondFactor
+
 /** The claims of an access token, by its signature alone: no I/O, and no word on whether the session still lives. */
 export const readAccessToken = (deps: Pick<Powers, "keys" | "policy" | "now">, token: string): Promise<AccessClaims | null> =>
   verifyAccessToken(deps.keys.accessTokenKeys, deps.policy.publicOrigin, token, deps.now())
@@ -144,7 +242,8 @@ export const readAccessToken = (deps: Pick<Powers, "keys" | "policy" | "now">, t
 /** The caller behind claims and the row that was found for their session. */
 export function callerFrom(claims: AccessClaims, row: CallerRow | undefined): Caller {
   if (row?.userId !== claims.userId) throw refused("no live session")
-  return { userId: row.userId, sessionId: row.sessionId, role: row.role, email: row.email, isVerified: row.verifiedAtMs !== null }
+  const { userId, sessionId, role, email } = row
+  return { userId, sessionId, role, email, isVerified: row.verifiedAtMs !== null, hasSecondFactor: row.hasSecondFactor === 1 }
 }
 
 /**

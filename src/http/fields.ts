@@ -57,6 +57,12 @@ export const secondsField = z
   .regex(/^[1-9]\d{0,8}$/, "Give a whole number of seconds from 1.")
   .transform(Number)
 
+/** A code of a second factor, or a recovery code. */
+export const codeField = z.string("The code of your authenticator app is needed.").max(64, "A code has 6 digits.")
+
+/** A password that is checked, not chosen. */
+export const currentPasswordField = z.string("A password is needed.").max(4000, "This is too long.")
+
 /** An id in a query. */
 export const idField = z.string().refine(isId, "This is not an id.")
 

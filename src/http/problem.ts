@@ -31,6 +31,12 @@ export const problems = {
   forbidden: { status: 403, title: "Not allowed" },
   wrong_password: { status: 403, title: "Wrong password" },
   too_many_requests: { status: 429, title: "Too many requests" },
+  second_factor_required: { status: 401, title: "Second factor needed as well" },
+  invalid_second_factor: { status: 401, title: "Wrong code of the second factor" },
+  wrong_second_factor: { status: 403, title: "Wrong code of the second factor" },
+  second_factor_enrollment_required: { status: 403, title: "Enrol a second factor first" },
+  second_factor_active: { status: 409, title: "Second factor active already" },
+  second_factor_not_enrolled: { status: 409, title: "No second factor" },
   wrong_code: { status: 400, title: "Wrong code" },
   verification_expired: { status: 410, title: "Code expired" },
   verification_exhausted: { status: 410, title: "Too many wrong codes" },
@@ -59,6 +65,8 @@ export const problemType = (code: ErrorCode): string => `urn:sealpost:problem:${
 const challenges: Partial<Record<ErrorCode, string>> = {
   authentication_required: "Bearer",
   invalid_credentials: "Bearer",
+  second_factor_required: "Bearer",
+  invalid_second_factor: "Bearer",
   invalid_token: 'Bearer error="invalid_token"',
 }
 

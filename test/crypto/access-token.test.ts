@@ -87,6 +87,37 @@ describe("access tokens", () => {
     }
   })
 
+  it.each<[string, Record<string, unknown>]>([
+    ["none", { alg: "none" }],
+    ["hs256", { alg: "hs256" }],
+    ["HS384", { alg: "HS384" }],
+    ["RS256, the secret taken for a public key", { alg: "RS256" }],
+    ["ES256", { alg: "ES256" }],
+    ["no algorithm", { alg: undefined }],
+    ["an extension that must be understood", { crit: ["exp"] }],
+    ["a kid that is a number", { kid: 5 }],
+    ["a kid in another spelling", { kid: "05" }],
+    ["a critical b64", { b64: false, crit: ["b64"] }],
+  ])("B2, B5: with a header that says %s are refused, though the HMAC over it is right", async (_, header) => {
+    const sign = async (more: Record<string, unknown>): Promise<string> => {
+      const text = JSON.stringify({ alg: "HS256", typ: "at+jwt", kid: "5", ...more })
+      const head = `${toBase64url(utf8(text))}.${(await forge()).split(".")[1] ?? ""}`
+      const mac = await crypto.subtle.sign("HMAC", keys.current, utf8(head))
+      return `${head}.${toBase64url(new Uint8Array(mac))}`
+    }
+    expect(await verify(await sign(header))).toBeNull()
+    expect(await verify(await sign({}))).toEqual(claims)
+  })
+
+  it("RFC 8725 section 3.10: bring no key of their own", async () => {
+    const jwk = { kty: "oct", k: toBase64url(new Uint8Array(32).fill(1)) }
+    const secret = new Uint8Array(32).fill(1)
+    for (const header of [{ jwk }, { jku: "https://evil.test/keys" }, { x5u: "https://evil.test/cert" }]) {
+      expect(await verify(await forge({ header, secret }))).toBeNull()
+      expect(await verify(await forge({ header }))).toEqual(claims)
+    }
+  })
+
   it("are refused with any one character changed, or spelled differently", async () => {
     const token = await forge()
     for (let at = 0; at < token.length; at++) {

@@ -9,8 +9,7 @@ const FLAGS = [
 ]
 
 /** Does the system bring the libraries that Chromium is linked to? */
-const hasLibraries = (): boolean =>
-  spawnSync("/sbin/ldconfig", ["-p"], { encoding: "utf8" }).stdout.includes("libnss3.so")
+const hasLibraries = (): boolean => spawnSync("/sbin/ldconfig", ["-p"], { encoding: "utf8" }).stdout.includes("libnss3.so")
 
 export async function startBrowser(): Promise<Browser> {
   // With this set the package unpacks its own libraries beside the browser; it looks when it is loaded.

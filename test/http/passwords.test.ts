@@ -299,11 +299,12 @@ describe("a login with the old password that is still under way", () => {
       log: () => undefined,
     })
     const old = user?.passwordHash ?? ""
-    await startSession(deps, user?.id ?? "", old)
+    const login = { userId: user?.id ?? "", proof: { passwordHash: old, factorId: null }, statements: [], notice: null }
+    await startSession(deps, login, "curl")
     const token = await resetToken(api, email)
     expect((await api.request(reset, { json: { token, password: NEW_PASSWORD } })).status).toBe(200)
     const before = (await api.db.select().from(sessions)).length
-    await expect(startSession(deps, user?.id ?? "", old)).rejects.toMatchObject({ code: "invalid_credentials" })
+    await expect(startSession(deps, login, "curl")).rejects.toMatchObject({ code: "invalid_credentials" })
     expect((await api.db.select().from(sessions)).length).toBe(before)
   })
 })

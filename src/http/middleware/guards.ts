@@ -1,6 +1,6 @@
 // Who may pass. A guard is the first thing in a sub-app, so a route inside cannot forget it.
 import { createMiddleware } from "hono/factory"
-import { type Caller, authenticate, noteRefusedAccess } from "../../domain/sessions.ts"
+import { type Caller, authenticate, mustEnrol, noteRefusedAccess } from "../../domain/sessions.ts"
 import { AppError } from "../../errors.ts"
 import { accessCookie } from "../session-cookies.ts"
 import type { AnyContext, GuardedEnv } from "../types.ts"
@@ -34,16 +34,32 @@ async function refuse(c: AnyContext, caller: Caller, detail: string): Promise<ne
   throw new AppError("forbidden", { detail })
 }
 
+/** @throws AppError `second_factor_enrollment_required` */
+function requireEnrolmentOf(c: AnyContext, caller: Caller): void {
+  if (mustEnrol(c.var.deps, caller)) {
+    throw new AppError("second_factor_enrollment_required", {
+      detail: "Operations users need a second factor here. Enrol one: POST /api/auth/totp/enroll, then /confirm.",
+    })
+  }
+}
+
 /** Lets through whoever has a live session. */
 export const requireLogin = createMiddleware<GuardedEnv>(async function requireLogin(c, next) {
   c.set("caller", await callerOf(c))
   await next()
 })
 
-/** Lets operations users through. */
+/** After `requireLogin`: lets through whoever has the second factor that the deployment asks for. */
+export const requireEnrolment = createMiddleware<GuardedEnv>(async function requireEnrolment(c, next) {
+  requireEnrolmentOf(c, c.var.caller)
+  await next()
+})
+
+/** Lets operations users through, with the second factor that the deployment asks for. */
 export const requireOps = createMiddleware<GuardedEnv>(async function requireOps(c, next) {
   const caller = await callerOf(c)
   if (caller.role !== "ops") return refuse(c, caller, "This is for operations users.")
+  requireEnrolmentOf(c, caller)
   c.set("caller", caller)
   await next()
 })

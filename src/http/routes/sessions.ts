@@ -3,12 +3,25 @@ import { Hono } from "hono"
 import { z } from "zod"
 import { checkLogin } from "../../domain/accounts.ts"
 import { parseEmailAddress } from "../../domain/email-address.ts"
-import { type Role, endSession, refreshSession, startSession } from "../../domain/sessions.ts"
+import { formatFilePosition } from "../../domain/cursor.ts"
+import {
+  type ListedSession,
+  type Role,
+  endAllSessions,
+  endOwnSession,
+  endSession,
+  mustEnrol,
+  pageOfSessions,
+  refreshSession,
+  startSession,
+} from "../../domain/sessions.ts"
 import { fieldError } from "../../errors.ts"
+import { clientLabel } from "../../protocol/user-agent.ts"
+import { codeField, cursorField, limitField } from "../fields.ts"
 import { clearSessionCookies, refreshCookie, sessionAnswer } from "../session-cookies.ts"
 import { limitFloods } from "../middleware/floods.ts"
 import type { AppEnv, GuardedEnv } from "../types.ts"
-import { jsonBody, limitJson, requireJson } from "../validate.ts"
+import { jsonBody, limitJson, pathId, queryParameters, requireJson, singleParameters } from "../validate.ts"
 
 // A login says as little as it can: what cannot be an address is just one that nobody has.
 const loginBody = z.strictObject({
@@ -16,6 +29,8 @@ const loginBody = z.strictObject({
   password: z.string("A password is needed.").max(4000, "This is too long."),
   /** For browsers: the tokens come in cookies instead of the body. */
   cookies: z.boolean().default(false),
+  /** Where a second factor guards the account. */
+  code: codeField.optional(),
 })
 // Nothing in the body: the token is in the browser's cookie.
 const refreshBody = z.strictObject({
@@ -25,9 +40,9 @@ const refreshBody = z.strictObject({
 /** POST /login for one role. */
 export const loginRoutes = (role: Role) =>
   new Hono<AppEnv>().post("/login", limitFloods, requireJson, limitJson, jsonBody(loginBody), async (c) => {
-    const { email, password, cookies } = c.req.valid("json")
-    const user = await checkLogin(c.var.deps, role, parseEmailAddress(email), password)
-    return sessionAnswer(c, await startSession(c.var.deps, user.id, user.passwordHash), cookies)
+    const { email, password, cookies, code } = c.req.valid("json")
+    const login = await checkLogin(c.var.deps, role, parseEmailAddress(email), password, code ?? null)
+    return sessionAnswer(c, await startSession(c.var.deps, login, clientLabel(c.req.header("user-agent"))), cookies)
   })
 
 /** POST /refresh: open, because the refresh token is what is shown. */
@@ -38,14 +53,50 @@ export const refreshRoutes = new Hono<AppEnv>().post("/refresh", requireJson, li
   return sessionAnswer(c, await refreshSession(c.var.deps, token), refreshToken === undefined)
 })
 
-/** For whoever is logged in. */
+/** For whoever is logged in, also while a second factor is still to be enrolled. */
 export const ownSessionRoutes = new Hono<GuardedEnv>()
   .get("/me", (c) => {
-    const { userId, email, role } = c.var.caller
-    return c.json({ user: { id: userId, email, role } })
+    const { userId, email, role, hasSecondFactor } = c.var.caller
+    const secondFactor = hasSecondFactor ? "active" : mustEnrol(c.var.deps, c.var.caller) ? "required" : "none"
+    return c.json({ user: { id: userId, email, role, secondFactor } })
   })
   .post("/logout", async (c) => {
     await endSession(c.var.deps, c.var.caller)
     clearSessionCookies(c)
     return c.json({ message: "success" })
+  })
+
+const DEFAULT_LIMIT = 50
+const pageQuery = z.strictObject({ limit: limitField.optional(), cursor: cursorField.optional() })
+const endQuery = z.strictObject({ except: z.literal("current", "The only exception there is: current.").optional() })
+
+/** Exactly what a person sees of an own session: nothing of where it came from. */
+const sessionJson = (session: ListedSession) => ({
+  id: session.id,
+  label: session.label,
+  current: session.isCurrent,
+  createdAt: new Date(session.createdAtMs).toISOString(),
+  lastUsedAt: new Date(session.lastUsedAtMs).toISOString(),
+  expiresAt: new Date(session.expiresAtMs).toISOString(),
+})
+
+/** A person's own sessions: seeing them, ending one or all. */
+export const sessionListRoutes = new Hono<GuardedEnv>()
+  .get("/", singleParameters, queryParameters(pageQuery), async (c) => {
+    const { limit, cursor } = c.req.valid("query")
+    const query = { limit: limit ?? DEFAULT_LIMIT, ...(cursor === undefined ? {} : { after: cursor }) }
+    const { sessions, next } = await pageOfSessions(c.var.deps, c.var.caller, query)
+    return c.json({ sessions: sessions.map(sessionJson), nextCursor: next === null ? null : formatFilePosition(next) })
+  })
+  .delete("/", singleParameters, queryParameters(endQuery), async (c) => {
+    const keepsCurrent = c.req.valid("query").except === "current"
+    await endAllSessions(c.var.deps, c.var.caller, keepsCurrent)
+    if (!keepsCurrent) clearSessionCookies(c)
+    return c.json({ message: "success" })
+  })
+  .delete("/:id", async (c) => {
+    const id = pathId(c.req.param("id"), "session")
+    await endOwnSession(c.var.deps, c.var.caller, id)
+    if (id === c.var.caller.sessionId) clearSessionCookies(c)
+    return c.body(null, 204)
   })

@@ -1,0 +1,96 @@
+// npm run ops:list | ops:disable -- EMAIL | ops:enable -- EMAIL | ops:reset-password -- EMAIL [--remove-totp]
+// Each takes --persist-to DIR, or --remote for the deployed database. The new password comes from OPS_PASSWORD or, where
+// that is not set, from standard input (its first line).
+import "./plain-errors.ts"
+import { resolve } from "node:path"
+import { parseArgs } from "node:util"
+import { DEFAULT_STATE_DIR } from "./local-state.ts"
+import { UsageError, hashOpsPassword, requireEmail } from "./ops-account.ts"
+import {
+  type OpsAccountRow,
+  disableOpsAccount,
+  enableOpsAccount,
+  findOpsAccount,
+  listOpsAccounts,
+  resetOpsPassword,
+} from "./ops-accounts.ts"
+import { placeSecrets, readPassword } from "./ops-input.ts"
+import { type Place, applyMigrations } from "./wrangler.ts"
+
+const USAGE = `Usage: npm run ops:list [-- --json]
+       npm run ops:disable -- EMAIL
+       npm run ops:enable -- EMAIL
+       OPS_PASSWORD=… npm run ops:reset-password -- EMAIL [--remove-totp]
+
+  --persist-to DIR  the local state to use (default ${DEFAULT_STATE_DIR})
+  --remote          the deployed database, instead of a local one
+  --secrets FILE    with --remote, but for ops:list: the deployment's secrets as JSON (or set PASSWORD_PEPPERS and AUDIT_KEYS)
+  --remove-totp     for ops:reset-password: removes the second factor too
+  --json            for ops:list: one JSON array
+The password is read from OPS_PASSWORD or from standard input.`
+
+const options = {
+  "persist-to": { type: "string" },
+  remote: { type: "boolean", default: false },
+  secrets: { type: "string" },
+  "remove-totp": { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", default: false },
+} as const
+
+const time = (ms: number | null): string => (ms === null ? "never" : new Date(ms).toISOString())
+
+function line(account: OpsAccountRow): string {
+  const state = account.disabledAtMs === null ? "enabled" : `disabled since ${time(account.disabledAtMs)}`
+  const factor = account.hasSecondFactor ? "second factor" : "password only"
+  return `${account.email}  ${state}  ${factor}  made ${time(account.createdAtMs)}  last used ${time(account.lastUsedAtMs)}`
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({ options, allowPositionals: true })
+  const [command, email, ...more] = positionals
+  if (values.help) {
+    console.log(USAGE)
+    return
+  }
+  const isReset = command === "reset-password"
+  const isList = command === "list"
+  if (!isReset && !isList && command !== "disable" && command !== "enable") throw new UsageError(USAGE)
+  if (more.length > 0 || (email === undefined) !== isList) throw new UsageError(USAGE)
+  if ((values["remove-totp"] && !isReset) || (values.json && !isList)) throw new UsageError(USAGE)
+  if (values.secrets !== undefined && (isList || !values.remote))
+    throw new UsageError("--secrets goes with --remote, and ops:list needs none.")
+  const address = email === undefined ? null : requireEmail(email)
+  const password = isReset ? readPassword("ops:reset-password") : ""
+  const stateDir = resolve(values["persist-to"] ?? DEFAULT_STATE_DIR)
+  const place: Place = values.remote ? "remote" : { persistTo: stateDir }
+  if (!values.remote) await applyMigrations(place)
+
+  if (address === null) {
+    const accounts = await listOpsAccounts(place)
+    console.log(values.json ? JSON.stringify(accounts) : accounts.map(line).join("\n"))
+    return
+  }
+  const account = await findOpsAccount(place, address)
+  const secrets = placeSecrets(place, values.secrets)
+  if (isReset) {
+    const passwordHash = await hashOpsPassword(secrets, address, password)
+    await resetOpsPassword(place, secrets, account, { passwordHash, removesTotp: values["remove-totp"] })
+    const factor = !account.hasSecondFactor
+      ? ""
+      : values["remove-totp"]
+        ? " The second factor is removed."
+        : " The second factor stays."
+    console.log(`New password set for ${account.email}; all its sessions are over.${factor}`)
+    return
+  }
+  const isDisabled = account.disabledAtMs !== null
+  if (isDisabled === (command === "disable")) {
+    console.log(`${account.email} is ${command}d already; nothing was changed.`)
+    return
+  }
+  await (command === "disable" ? disableOpsAccount : enableOpsAccount)(place, secrets, account)
+  console.log(`${account.email} is ${command}d${command === "disable" ? "; all its sessions are over" : ""}.`)
+}
+
+await main()
