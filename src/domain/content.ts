@@ -19,6 +19,7 @@ import { SealBrokenError } from "../crypto/sealed-stream.ts"
 import { runBatch } from "../db/client.ts"
 import type { BlobRow } from "../db/files.ts"
 import { AppError } from "../errors.ts"
+import { isId } from "../ids.ts"
 import type { ByteSource } from "../office/byte-source.ts"
 import { auditEvent } from "./audit.ts"
 import type { MemoryLease } from "./memory.ts"
@@ -33,6 +34,9 @@ export type ContentDeps = Pick<
 /** Bytes of the file from `start` up to, not including, `end`; or bytes as they are, e.g. framing between ranges. */
 export type Piece = { start: number; end: number } | Uint8Array
 
+/** Any text that R2 takes as a key and that uploads could have made. */
+const OBJECT_KEY = /^[\w-]{1,255}$/
+
 /** Segments alive in one download: half of them sealed, half of them open. */
 const MAX_SEGMENTS = 8
 const MIN_SEGMENTS = 2
@@ -44,9 +48,18 @@ async function unreadable(deps: ContentDeps, blob: BlobRow, reason: string): Pro
   return new AppError("integrity_failure", { detail: "The stored file is damaged and was not sent.", reason })
 }
 
-/** Does the row make sense? Looked at before anything is read for it. */
+const isWholeNumber = (value: unknown, min: number, max: number): boolean =>
+  Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max
+
+/** Does the row make sense? Looked at before anything is read for it; whoever edits the database can put anything there. */
 const isSane = (blob: BlobRow): boolean =>
   blob.format === FORMAT_VERSION &&
+  isId(blob.fileId) &&
+  isWholeNumber(blob.version, 0, 0xffff_ffff) &&
+  isWholeNumber(blob.sizeBytes, 0, Number.MAX_SAFE_INTEGER) &&
+  isWholeNumber(blob.keyId, 1, 255) &&
+  /^[0-9a-f]{64}$/.test(blob.sha256) &&
+  OBJECT_KEY.test(blob.objectKey) &&
   blob.sealedBytes === sealedFileBytes(blob.sizeBytes) &&
   blob.parts === partCount(blob.sizeBytes)
 

@@ -71,13 +71,24 @@ describe("damage that shows before the first byte", () => {
     ["wrapped key", "update blobs set wrapped_key = 'ff' || substr(wrapped_key, 3)"],
     ["commitment", "update blobs set commitment = 'ff' || substr(commitment, 3)"],
     ["commitment's form", "update blobs set commitment = 'x'"],
+    ["version below zero", "update blobs set version = -1"],
+    ["version beyond 32 bits", "update blobs set version = 4294967296"],
+    ["version that is no whole number", "update blobs set version = 1.5"],
+    ["size below zero, with all that follows from it", "update blobs set size_bytes = -1, sealed_bytes = 55, parts = 1"],
+    ["size that is no whole number", "update blobs set size_bytes = 1.5, sealed_bytes = 57.5, parts = 1"],
+    ["digest that is none", "update blobs set sha256 = 'a' || char(13, 10) || 'b: c'"],
+    ["key id that is none", "update blobs set key_id = 300"],
+    ["object key that R2 does not take", "update blobs set object_key = hex(zeroblob(2000))"],
   ])("an edited %s in the database", async (field, sql) => {
     const { api, upload, read } = await scene()
     const { id } = await upload()
     expect((await read(id)).status).toBe(200)
-    await api.db.$client.prepare(sql).run()
-    if (field === "version") await api.db.$client.prepare("update files set version = 2").run()
+    await api.db.$client.prepare(`${sql} where file_id = ?`).bind(id).run()
+    if (field.startsWith("version"))
+      await api.db.$client.prepare("update files set version = (select version from blobs where file_id = files.id)").run()
     expect(await (await read(id)).json()).toMatchObject({ code: "integrity_failure" })
+    const noted = await api.db.select().from(auditEvents)
+    expect(noted.filter(({ kind, subjectId }) => kind === "file.unreadable" && subjectId === id)).toHaveLength(1)
   })
 
   it("two files' objects, keys, or both exchanged", async () => {
