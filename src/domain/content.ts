@@ -17,7 +17,7 @@ import {
 import { type PartStream, type SealedFile, type SealedReader, createSealedReader } from "../crypto/sealed-reader.ts"
 import { SealBrokenError } from "../crypto/sealed-stream.ts"
 import { runBatch } from "../db/client.ts"
-import type { BlobRow } from "../db/files.ts"
+import { type BlobRow, findBlobByObjectKey } from "../db/files.ts"
 import { AppError } from "../errors.ts"
 import { isId } from "../ids.ts"
 import type { ByteSource } from "../office/byte-source.ts"
@@ -46,6 +46,12 @@ async function unreadable(deps: ContentDeps, blob: BlobRow, reason: string): Pro
   deps.log("file_unreadable", { fileId: blob.fileId, version: blob.version, reason })
   await runBatch(deps.db, [auditEvent(deps, "file.unreadable", null, blob.fileId)])
   return new AppError("integrity_failure", { detail: "The stored file is damaged and was not sent.", reason })
+}
+
+/** What to say when the object is not there: that is damage, unless the file itself is gone by now. */
+async function missing(deps: ContentDeps, blob: BlobRow): Promise<AppError> {
+  if ((await findBlobByObjectKey(deps.db, blob.objectKey)) !== undefined) return unreadable(deps, blob, "object missing")
+  return new AppError("not_found", { detail: "There is no such file.", reason: "deleted meanwhile" })
 }
 
 const isWholeNumber = (value: unknown, min: number, max: number): boolean =>
@@ -119,7 +125,7 @@ async function openRange(
     await (await reading.catch(() => null))?.body.cancel()
     throw error
   })
-  if (stored === null) throw await unreadable(deps, blob, "object missing")
+  if (stored === null) throw await missing(deps, blob)
   if (stored.sizeBytes !== blob.sealedBytes) {
     await stored.body.cancel()
     throw await unreadable(deps, blob, "object size")

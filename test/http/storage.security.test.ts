@@ -1,5 +1,6 @@
 // Stored bytes and rows under attack: never one wrong byte, a clean problem where it can still be given, and
 // otherwise a broken transfer whose bytes are a true beginning.
+import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test"
 import { env } from "cloudflare:workers"
 import { describe, expect, it } from "vitest"
 import { toHex } from "../../src/crypto/bytes.ts"
@@ -184,6 +185,30 @@ describe("damage further in", () => {
     expect(arrived.length).toBeGreaterThan(0)
     expect(arrived.length).toBeLessThan(document.length)
     expect(isPrefix(arrived, document)).toBe(true)
+  })
+})
+
+describe("a file that is deleted while it is being sent", () => {
+  it.each([
+    ["with its row: breaks off without alarm", true, 0],
+    ["without its row: breaks off as damage", false, 1],
+  ])("%s", async (_, isFileDeleted, alarms) => {
+    const { api, ops, upload } = await scene(docxOfSize(12 * 1024 * 1024))
+    const { id, row } = await upload()
+    const context = createExecutionContext()
+    const { body } = await api.rawRequest(`/api/ops/files/${id}/content`, { token: ops.tokens.accessToken }, context)
+    const reader = (body as ReadableStream<Uint8Array>).getReader()
+    await reader.read()
+    if (isFileDeleted) await api.request(`/api/ops/files/${id}`, { method: "DELETE", token: ops.tokens.accessToken })
+    else await env.BLOBS.delete(row.objectKey)
+    await expect(
+      (async () => {
+        while (!(await reader.read()).done);
+      })(),
+    ).rejects.toThrow()
+    await waitOnExecutionContext(context)
+    const noted = await api.db.select().from(auditEvents)
+    expect(noted.filter(({ kind, subjectId }) => kind === "file.unreadable" && subjectId === id)).toHaveLength(alarms)
   })
 })
 
