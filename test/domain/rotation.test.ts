@@ -113,6 +113,16 @@ describe("rotateKeys", () => {
     expect(await rotateKeys(deps, 100)).toMatchObject({ rewrapped: 1, failed: [], left: 0 })
   })
 
+  it("is not stopped by more failing keys than a step may wrap", async () => {
+    const [first = "", second = "", good = ""] = [await uploadTo(api), await uploadTo(api), await uploadTo(api)].sort()
+    for (const id of [first, second]) await api.db.$client.prepare("update blobs set key_id = 9 where file_id = ?").bind(id).run()
+    const { deps } = await depsWith(`${newKey},${oldKey}`)
+    expect(await rotateKeys(deps, 1)).toMatchObject({ rewrapped: 1, left: 2 })
+    expect((await rowOf(good))?.keyId).toBe(2)
+    await api.db.$client.prepare("update blobs set key_id = 1 where key_id = 9").run()
+    expect(await rotateKeys(deps, 2)).toMatchObject({ rewrapped: 2, failed: [], left: 0 })
+  })
+
   it("runs from cron", async () => {
     const id = await uploadTo(api)
     await createTestClient({ MASTER_KEYS: `${newKey},${oldKey}` }).runCron()
