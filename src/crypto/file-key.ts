@@ -3,7 +3,7 @@
 // moved to another row does not unwrap. Keys exist in the clear only inside WebCrypto.
 import { type Bytes, concatBytes, equalBytes, randomBytes, uint32be, utf8 } from "./bytes.ts"
 import { KEY_BYTES, type KeyId, type KeyRing, hkdf, importHkdfKey } from "./keyring.ts"
-import { idToBytes } from "../ids.ts"
+import { idToBytes, isId } from "../ids.ts"
 
 /** What the key is for. */
 export type FileVersion = { fileId: string; fileVersion: number }
@@ -22,6 +22,10 @@ const COMMIT_DOMAIN = utf8("sealpost/commit/v1")
 
 const versionInfo = (domain: Bytes, file: FileVersion, ...more: Bytes[]): Bytes =>
   concatBytes(domain, idToBytes(file.fileId), uint32be(file.fileVersion), ...more)
+
+/** Whether id and version have the form in which keys are bound to them; a row that was edited may hold anything. */
+const isNameable = ({ fileId, fileVersion }: FileVersion): boolean =>
+  isId(fileId) && Number.isInteger(fileVersion) && fileVersion >= 0 && fileVersion <= 0xffff_ffff
 
 function wrappingKey(masterKey: CryptoKey, keyId: KeyId, file: FileVersion): Promise<CryptoKey> {
   const info = versionInfo(WRAP_DOMAIN, file, Uint8Array.of(keyId))
@@ -58,6 +62,7 @@ export async function unwrapFileKey(
   file: FileVersion,
   wrapped: WrappedFileKey,
 ): Promise<CryptoKey | "unknown_key" | "broken"> {
+  if (!isNameable(file)) return "broken"
   const masterKey = masterKeys.byId.get(wrapped.keyId)
   if (masterKey === undefined) return "unknown_key"
   const wrapper = await wrappingKey(masterKey, wrapped.keyId, file)

@@ -7,14 +7,20 @@ export type DownloadRow = typeof downloads.$inferSelect
 
 /**
  * What must hold of a document, still unknown, for a request to be sent bytes of it. Null where it does not care.
- * `range` is where its ranges begin; it applies only to the document that `onlyOf` names, if it names one.
+ * `range` is where its ranges begin, and whether they may come to the whole document all the same; it applies only to
+ * the document that `onlyOf` names, if it names one.
  */
 export type SendTerms = {
   sha256In: readonly string[] | null
   sha256NotIn: readonly string[] | null
   createdAtMostSeconds: number | null
   createdAfterSeconds: number | null
-  range: { first: number; suffixBytes: number; onlyOf: { sha256: string } | { createdSeconds: number } | null } | null
+  range: {
+    first: number
+    suffixBytes: number
+    mayBeWhole: boolean
+    onlyOf: { sha256: string } | { createdSeconds: number } | null
+  } | null
 }
 
 const createdSeconds = sql`(${files.createdAtMs} / 1000)`
@@ -37,7 +43,9 @@ const holds = ({ sha256In, sha256NotIn, createdAtMostSeconds, createdAfterSecond
   )
 
 const beginsAtStart = ({ range }: SendTerms) =>
-  range === null ? sql`true` : sql`(${rangeIsOff(range)} or ${range.first} = 0 or ${range.suffixBytes} >= ${blobs.sizeBytes})`
+  range === null || range.mayBeWhole
+    ? sql`true`
+    : sql`(${rangeIsOff(range)} or ${range.first} = 0 or ${range.suffixBytes} >= ${blobs.sizeBytes})`
 
 /** How many downloads of the file the user has begun. */
 export const claimsUsed = sql<number>`(select count(*) from downloads used where used.file_id = ${links.fileId} and used.user_id = ${links.userId})`

@@ -17,8 +17,9 @@ import {
 import { type PartStream, type SealedFile, type SealedReader, createSealedReader } from "../crypto/sealed-reader.ts"
 import { SealBrokenError } from "../crypto/sealed-stream.ts"
 import { runBatch } from "../db/client.ts"
-import type { BlobRow } from "../db/files.ts"
+import { type BlobRow, findBlobByObjectKey } from "../db/files.ts"
 import { AppError } from "../errors.ts"
+import { isId } from "../ids.ts"
 import type { ByteSource } from "../office/byte-source.ts"
 import { ONCE_MS, auditEvent } from "./audit.ts"
 import type { MemoryLease } from "./memory.ts"
@@ -33,6 +34,9 @@ export type ContentDeps = Pick<
 /** Bytes of the file from `start` up to, not including, `end`; or bytes as they are, e.g. framing between ranges. */
 export type Piece = { start: number; end: number } | Uint8Array
 
+/** Any text that R2 takes as a key and that uploads could have made. */
+const OBJECT_KEY = /^[\w-]{1,255}$/
+
 /** Segments alive in one download: half of them sealed, half of them open. */
 const MAX_SEGMENTS = 8
 const MIN_SEGMENTS = 2
@@ -46,9 +50,24 @@ async function unreadable(deps: ContentDeps, blob: BlobRow, reason: string): Pro
   return new AppError("integrity_failure", { detail: "The stored file is damaged and was not sent.", reason })
 }
 
-/** Does the row make sense? Looked at before anything is read for it. */
+/** What to say when the object is not there: that is damage, unless the file itself is gone by now. */
+async function missing(deps: ContentDeps, blob: BlobRow): Promise<AppError> {
+  if ((await findBlobByObjectKey(deps.db, blob.objectKey)) !== undefined) return unreadable(deps, blob, "object missing")
+  return new AppError("not_found", { detail: "There is no such file.", reason: "deleted meanwhile" })
+}
+
+const isWholeNumber = (value: unknown, min: number, max: number): boolean =>
+  Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max
+
+/** Does the row make sense? Looked at before anything is read for it; whoever edits the database can put anything there. */
 const isSane = (blob: BlobRow): boolean =>
   blob.format === FORMAT_VERSION &&
+  isId(blob.fileId) &&
+  isWholeNumber(blob.version, 0, 0xffff_ffff) &&
+  isWholeNumber(blob.sizeBytes, 0, Number.MAX_SAFE_INTEGER) &&
+  isWholeNumber(blob.keyId, 1, 255) &&
+  /^[0-9a-f]{64}$/.test(blob.sha256) &&
+  OBJECT_KEY.test(blob.objectKey) &&
   blob.sealedBytes === sealedFileBytes(blob.sizeBytes) &&
   blob.parts === partCount(blob.sizeBytes)
 
@@ -110,7 +129,7 @@ async function openRange(
     await (await reading.catch(() => null))?.body.cancel()
     throw error
   })
-  if (stored === null) throw await unreadable(deps, blob, "object missing")
+  if (stored === null) throw await missing(deps, blob)
   if (stored.sizeBytes !== blob.sealedBytes) {
     await stored.body.cancel()
     throw await unreadable(deps, blob, "object size")

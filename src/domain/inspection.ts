@@ -5,7 +5,6 @@ import { type BlobPosition, type BlobRow, findBlobByObjectKey, listBlobs, listFi
 import { readJobCursor, writeJobCursor } from "../db/job-cursors.ts"
 import { findOwnedObjects } from "../db/uploads.ts"
 import { AppError } from "../errors.ts"
-import { isId } from "../ids.ts"
 import { type ContentDeps, openContent } from "./content.ts"
 
 export type FindingKind = "damaged" | "key_unavailable" | "file_without_bytes" | "orphaned_object"
@@ -41,9 +40,12 @@ async function inspectBlob(deps: ContentDeps, blob: BlobRow): Promise<FindingKin
   }
 }
 
+const formatBlobCursor = ({ fileId, version }: BlobPosition): string => `blobs:${String(version)}:${fileId}`
+
+/** Takes any text as an id: a row with a wrong one must not send the walk back to its beginning. */
 function parseBlobCursor(cursor: string | null): BlobPosition | null {
-  const [fileId = "", version = ""] = cursor?.slice("blobs:".length).split(":") ?? []
-  return isId(fileId) ? { fileId, version: Number(version) } : null
+  const [, version = "", fileId = ""] = /^blobs:([^:]*):(.*)$/s.exec(cursor ?? "") ?? []
+  return fileId === "" ? null : { fileId, version: Number(version) }
 }
 
 async function inspectBlobs(deps: ContentDeps, cursor: string | null, budgetBytes: number): Promise<InspectionStep> {
@@ -60,7 +62,7 @@ async function inspectBlobs(deps: ContentDeps, cursor: string | null, budgetByte
     if (kind !== null && isStillThere) step.findings.push({ kind, fileId: blob.fileId, objectKey: blob.objectKey })
     step.filesOpened++
     step.bytesOpened += blob.sizeBytes
-    step.next = `blobs:${blob.fileId}:${String(blob.version)}`
+    step.next = formatBlobCursor(blob)
     if (step.bytesOpened >= budgetBytes) return step
   }
   return page.length < PAGE ? { ...step, next: "objects:" } : step

@@ -109,7 +109,10 @@ export function createMemoryBudget(limitBytes = DEFAULT_MEMORY_BUDGET_BYTES, wai
           },
         }
         const timer = setTimeout(() => {
-          queue.splice(queue.indexOf(waiting), 1)
+          const place = queue.indexOf(waiting)
+          // Admitted already: the request that made room cannot stop a timer of another one.
+          if (place < 0) return
+          queue.splice(place, 1)
           reject(
             new AppError("busy", {
               detail: "Too much is going on. Try again in a moment.",

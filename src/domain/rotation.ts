@@ -7,6 +7,8 @@ import { type BlobPosition, type BlobRow, countBlobsNotUnder, listBlobsNotUnder,
 import type { Powers } from "./powers.ts"
 
 const PAGE = 50
+/** How many failed ones a step looks past, in multiples of its limit: bounds its work. */
+const FAILURES_PER_LIMIT = 10
 
 export type RotationStep = {
   rewrapped: number
@@ -27,14 +29,14 @@ async function rewrap(deps: Pick<Powers, "db" | "keys">, blob: BlobRow): Promise
   return "rewrapped"
 }
 
-/** Wraps up to `limit` keys anew. */
+/** Wraps up to `limit` keys anew. Those that fail come first again every time, so they do not use up the limit. */
 export async function rotateKeys(deps: Pick<Powers, "db" | "keys" | "log">, limit: number): Promise<RotationStep> {
   const { currentId } = deps.keys.masterKeys
   const failed: RotationStep["failed"] = []
   let rewrapped = 0
   let after: BlobPosition | null = null
-  while (rewrapped + failed.length < limit) {
-    const page: BlobRow[] = await listBlobsNotUnder(deps.db, currentId, after, Math.min(PAGE, limit - rewrapped - failed.length))
+  while (rewrapped < limit && failed.length < limit * FAILURES_PER_LIMIT) {
+    const page: BlobRow[] = await listBlobsNotUnder(deps.db, currentId, after, Math.min(PAGE, limit - rewrapped))
     for (const blob of page) {
       const outcome = await rewrap(deps, blob)
       if (outcome === "rewrapped") rewrapped++

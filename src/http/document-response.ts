@@ -89,6 +89,11 @@ function rangeTerms(headers: Headers): SendTerms["range"] {
  */
 export async function documentResponse(request: Request, { file, blob }: SealedRow, open: Open): Promise<Response> {
   const { sizeBytes, sha256 } = blob
+  // A row that was tampered with has no headers to give; opening it says so, and notes it.
+  if (!/^[0-9a-f]{64}$/.test(sha256)) {
+    if (request.method === "GET") await (await open([])).cancel()
+    throw new AppError("integrity_failure", { detail: "The stored file is damaged and was not sent.", reason: "row" })
+  }
   const validators = { etag: `"${sha256}"`, lastModifiedSeconds: Math.floor(file.createdAtMs / 1000) }
   const common = {
     ETag: validators.etag,

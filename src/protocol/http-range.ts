@@ -38,15 +38,19 @@ export function parseRange(header: string | undefined, sizeBytes: number): Range
   return overlap(ranges) ? { kind: "whole" } : { kind: "ranges", ranges }
 }
 
+/** What a Range field comes to in a file whose size is not known yet. */
+export type RangeBeginning = { first: number; suffixBytes: number; mayBeWhole: boolean }
+
 /**
  * Where a Range field begins in a file whose size is not known yet: satisfiable when `first` is before the file's end
- * or `suffixBytes` is not 0; from the very first byte when `first` is 0 or `suffixBytes` is the whole size or more.
+ * or `suffixBytes` is not 0; from the very first byte when `first` is 0 or `suffixBytes` is the whole size or more, and
+ * perhaps when `mayBeWhole`: its ranges overlap in some files, and {@link parseRange} makes the whole file of that.
  * Null for the whole file. Positions past any real size count as the greatest safe integer.
  */
-export function rangeBeginning(header: string | undefined): { first: number; suffixBytes: number } | null {
+export function rangeBeginning(header: string | undefined): RangeBeginning | null {
   const specs = header === undefined ? null : parseSpecs(header)
   if (specs === null) return null
-  const beginning = { first: Number.MAX_SAFE_INTEGER, suffixBytes: 0 }
+  const beginning = { first: Number.MAX_SAFE_INTEGER, suffixBytes: 0, mayBeWhole: mayOverlap(specs) }
   for (const spec of specs) {
     if ("first" in spec) beginning.first = Math.min(beginning.first, Number(spec.first))
     else beginning.suffixBytes = Math.max(beginning.suffixBytes, Math.min(Number(spec.suffixLength), Number.MAX_SAFE_INTEGER))
@@ -86,6 +90,17 @@ function satisfy(spec: RangeSpec, size: bigint): ByteRange | null {
   }
   // Nothing is left of a suffix of no bytes, of any suffix of an empty file, and past the end.
   return start < end ? { start: Number(start), end: Number(end) } : null
+}
+
+/** Can two of them share a byte in a file of some size? */
+function mayOverlap(specs: readonly RangeSpec[]): boolean {
+  const positions = specs.flatMap((spec) => ("first" in spec ? [spec] : []))
+  if (positions.length < specs.length) return specs.length > 1
+  const sorted = positions.toSorted((a, b) => (a.first < b.first ? -1 : 1))
+  return sorted.some(({ first }, i) => {
+    const before = sorted[i - 1]
+    return before !== undefined && (before.last === undefined || first <= before.last)
+  })
 }
 
 function overlap(ranges: readonly ByteRange[]): boolean {

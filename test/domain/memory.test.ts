@@ -51,6 +51,23 @@ describe("a memory budget", () => {
     expect((await small).bytes).toBe(10)
   })
 
+  it("takes nobody's place for one who was admitted by another request, whose timers that one cannot stop", async () => {
+    const budget = createMemoryBudget(100, 400)
+    const lease = await budget.admit(100)
+    const first = budget.admit(100)
+    await new Promise((wake) => setTimeout(wake, 300))
+    const last = budget.admit(50)
+    // As the runtime has it: clearTimeout in another request's context does nothing.
+    const { clearTimeout } = globalThis
+    globalThis.clearTimeout = () => undefined
+    lease.release()
+    globalThis.clearTimeout = clearTimeout
+    const admitted = await first
+    await new Promise((wake) => setTimeout(wake, 200))
+    admitted.release()
+    expect(await settled(last)).toBe("admitted")
+  })
+
   it("gives less than was wanted the fuller it is, and never less than is needed", async () => {
     const budget = createMemoryBudget(160, 10)
     const sizes = []

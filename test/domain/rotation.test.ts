@@ -100,6 +100,29 @@ describe("rotateKeys", () => {
     expect((await rowOf(good))?.keyId).toBe(2)
   })
 
+  it("does the rest beside rows that no key can belong to", async () => {
+    const ids = [await uploadTo(api), await uploadTo(api), await uploadTo(api)].sort()
+    const [strange = "", ...good] = ids
+    const setVersion = (version: number) =>
+      api.db.$client.prepare("update blobs set version = ? where file_id = ?").bind(version, strange).run()
+    await setVersion(-1)
+    const { deps } = await depsWith(`${newKey},${oldKey}`)
+    expect(await rotateKeys(deps, 100)).toMatchObject({ rewrapped: 2, failed: [{ fileId: strange, reason: "broken" }], left: 1 })
+    for (const id of good) expect((await rowOf(id))?.keyId).toBe(2)
+    await setVersion(1)
+    expect(await rotateKeys(deps, 100)).toMatchObject({ rewrapped: 1, failed: [], left: 0 })
+  })
+
+  it("is not stopped by more failing keys than a step may wrap", async () => {
+    const [first = "", second = "", good = ""] = [await uploadTo(api), await uploadTo(api), await uploadTo(api)].sort()
+    for (const id of [first, second]) await api.db.$client.prepare("update blobs set key_id = 9 where file_id = ?").bind(id).run()
+    const { deps } = await depsWith(`${newKey},${oldKey}`)
+    expect(await rotateKeys(deps, 1)).toMatchObject({ rewrapped: 1, left: 2 })
+    expect((await rowOf(good))?.keyId).toBe(2)
+    await api.db.$client.prepare("update blobs set key_id = 1 where key_id = 9").run()
+    expect(await rotateKeys(deps, 2)).toMatchObject({ rewrapped: 2, failed: [], left: 0 })
+  })
+
   it("runs from cron", async () => {
     const id = await uploadTo(api)
     await createTestClient({ MASTER_KEYS: `${newKey},${oldKey}` }).runCron()
@@ -160,6 +183,27 @@ describe("inspect", () => {
       ]),
     )
     expect(findings.some(({ fileId }) => fileId === good)).toBe(false)
+  })
+
+  it("gets past rows whose ids are none", async () => {
+    const [strange, good] = [await uploadTo(api), await uploadTo(api)]
+    await api.db.$client.batch([
+      api.db.$client.prepare("pragma defer_foreign_keys = on"),
+      api.db.$client.prepare("update files set id = 'no:id' where id = ?").bind(strange),
+      api.db.$client.prepare("update blobs set file_id = 'no:id' where file_id = ?").bind(strange),
+    ])
+    const { deps, settle } = await depsWith(oldKey)
+    const seen: (string | null)[] = []
+    let cursor: string | null = null
+    for (let step = 0; step < 10; step++) {
+      const { findings, next } = await inspect(deps, cursor, 1)
+      seen.push(...findings.map(({ kind, fileId }) => `${kind} ${fileId ?? ""}`))
+      cursor = next
+      if (cursor === null) break
+    }
+    await settle()
+    expect([cursor, seen]).toEqual([null, ["damaged no:id"]])
+    expect(await isReadable(api, good)).toBe(true)
   })
 
   it("does not call an upload under way an orphan", async () => {

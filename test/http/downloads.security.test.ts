@@ -115,6 +115,17 @@ describe("E16: a limit of one", () => {
     expect(await outcome(use(link, { Range: `bytes=${String(SIZE)}-` }))).toBe("416 range_not_satisfiable")
   })
 
+  it.each(["bytes=5-9,6-8", "bytes=-5,-6", "bytes=5-9,-9999999", "bytes=1-,2-3"])(
+    "does not give the whole again for ranges that overlap (%s)",
+    async (overlapping) => {
+      const id = await post(1)
+      const link = await mint(id)
+      expect(await outcome(use(link, { Range: overlapping }))).toBe("200")
+      expect(await outcome(use(link, { Range: overlapping }))).toBe("410 downloads_used_up")
+      expect(await outcome(use(link, { Range: "bytes=5-9,10-12" }))).toBe("206")
+    },
+  )
+
   it("frees the beginning when the request that was sending it has died", async () => {
     const id = await post(1)
     const link = await mint(id)

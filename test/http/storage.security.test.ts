@@ -1,5 +1,6 @@
 // Stored bytes and rows under attack: never one wrong byte, a clean problem where it can still be given, and
 // otherwise a broken transfer whose bytes are a true beginning.
+import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test"
 import { env } from "cloudflare:workers"
 import { describe, expect, it } from "vitest"
 import { toHex } from "../../src/crypto/bytes.ts"
@@ -71,13 +72,24 @@ describe("damage that shows before the first byte", () => {
     ["wrapped key", "update blobs set wrapped_key = 'ff' || substr(wrapped_key, 3)"],
     ["commitment", "update blobs set commitment = 'ff' || substr(commitment, 3)"],
     ["commitment's form", "update blobs set commitment = 'x'"],
+    ["version below zero", "update blobs set version = -1"],
+    ["version beyond 32 bits", "update blobs set version = 4294967296"],
+    ["version that is no whole number", "update blobs set version = 1.5"],
+    ["size below zero, with all that follows from it", "update blobs set size_bytes = -1, sealed_bytes = 55, parts = 1"],
+    ["size that is no whole number", "update blobs set size_bytes = 1.5, sealed_bytes = 57.5, parts = 1"],
+    ["digest that is none", "update blobs set sha256 = 'a' || char(13, 10) || 'b: c'"],
+    ["key id that is none", "update blobs set key_id = 300"],
+    ["object key that R2 does not take", "update blobs set object_key = hex(zeroblob(2000))"],
   ])("an edited %s in the database", async (field, sql) => {
     const { api, upload, read } = await scene()
     const { id } = await upload()
     expect((await read(id)).status).toBe(200)
-    await api.db.$client.prepare(sql).run()
-    if (field === "version") await api.db.$client.prepare("update files set version = 2").run()
+    await api.db.$client.prepare(`${sql} where file_id = ?`).bind(id).run()
+    if (field.startsWith("version"))
+      await api.db.$client.prepare("update files set version = (select version from blobs where file_id = files.id)").run()
     expect(await (await read(id)).json()).toMatchObject({ code: "integrity_failure" })
+    const noted = await api.db.select().from(auditEvents)
+    expect(noted.filter(({ kind, subjectId }) => kind === "file.unreadable" && subjectId === id)).toHaveLength(1)
   })
 
   it("two files' objects, keys, or both exchanged", async () => {
@@ -173,6 +185,30 @@ describe("damage further in", () => {
     expect(arrived.length).toBeGreaterThan(0)
     expect(arrived.length).toBeLessThan(document.length)
     expect(isPrefix(arrived, document)).toBe(true)
+  })
+})
+
+describe("a file that is deleted while it is being sent", () => {
+  it.each([
+    ["with its row: breaks off without alarm", true, 0],
+    ["without its row: breaks off as damage", false, 1],
+  ])("%s", async (_, isFileDeleted, alarms) => {
+    const { api, ops, upload } = await scene(docxOfSize(12 * 1024 * 1024))
+    const { id, row } = await upload()
+    const context = createExecutionContext()
+    const { body } = await api.rawRequest(`/api/ops/files/${id}/content`, { token: ops.tokens.accessToken }, context)
+    const reader = (body as ReadableStream<Uint8Array>).getReader()
+    await reader.read()
+    if (isFileDeleted) await api.request(`/api/ops/files/${id}`, { method: "DELETE", token: ops.tokens.accessToken })
+    else await env.BLOBS.delete(row.objectKey)
+    await expect(
+      (async () => {
+        while (!(await reader.read()).done);
+      })(),
+    ).rejects.toThrow()
+    await waitOnExecutionContext(context)
+    const noted = await api.db.select().from(auditEvents)
+    expect(noted.filter(({ kind, subjectId }) => kind === "file.unreadable" && subjectId === id)).toHaveLength(alarms)
   })
 })
 
