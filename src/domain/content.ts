@@ -22,6 +22,7 @@ import { AppError } from "../errors.ts"
 import { isId } from "../ids.ts"
 import type { ByteSource } from "../office/byte-source.ts"
 import { ONCE_MS, auditEvent } from "./audit.ts"
+import { type ContentWatch, type Run, STALL_MS, deliver } from "./delivery.ts"
 import type { MemoryLease } from "./memory.ts"
 import type { PartHeader } from "./part-headers.ts"
 import type { Powers } from "./powers.ts"
@@ -202,8 +203,6 @@ async function* plaintextOf(
   }
 }
 
-type Run = readonly Uint8Array[]
-
 async function* contentOf(
   deps: ContentDeps,
   blob: BlobRow,
@@ -225,17 +224,11 @@ async function* contentOf(
   if (framing.length > 0) yield framing
 }
 
-/** Hears how the sending goes. */
-export type ContentWatch = {
-  progress: () => void
-  /** The stream is over, whole or broken off. */
-  ended: (sentBytes: number) => Promise<void>
-}
-
 /**
  * Opens a file for sending. When this returns, key, size and the first segments have proven genuine; a later
  * one that does not breaks the stream off, so what has arrived by then is a true beginning.
  * @param pieces - what to send, in order (default: the whole file)
+ * @param stallMs - how long a receiver may take nothing before the stream is broken off and its memory freed
  * @throws AppError `integrity_failure`, `key_unavailable`, or `busy` when too many transfers are running
  */
 export async function openContent(
@@ -243,6 +236,7 @@ export async function openContent(
   blob: BlobRow,
   pieces: readonly Piece[] = [{ start: 0, end: blob.sizeBytes }],
   watch?: ContentWatch,
+  stallMs = STALL_MS,
 ): Promise<ReadableStream<Uint8Array>> {
   if (!isSane(blob)) throw await unreadable(deps, blob, "row")
   const lease = await deps.memory.admit(MIN_SEGMENTS * SEGMENT_BYTES, MAX_SEGMENTS * SEGMENT_BYTES)
@@ -256,42 +250,11 @@ export async function openContent(
       0,
     )
     const { readable, writable } = new FixedLengthStream(lengthBytes)
-    deps.afterwards(pump(first, content, writable, lease, watch))
+    deps.afterwards(deliver(first, content, writable, { lease, watch, stallMs }))
     return readable
   } catch (error) {
     lease.release()
     throw error
-  }
-}
-
-async function pump(
-  first: IteratorResult<Run, void>,
-  content: AsyncGenerator<Run, void>,
-  writable: WritableStream<Uint8Array>,
-  lease: MemoryLease,
-  watch: ContentWatch | undefined,
-): Promise<void> {
-  const writer = writable.getWriter()
-  let sentBytes = 0
-  const send = async (bytes: Uint8Array): Promise<void> => {
-    // Taken when it was read on the other side, not when it was queued. Its length first: the buffer may be gone then.
-    const { length } = bytes
-    await writer.write(bytes)
-    sentBytes += length
-  }
-  try {
-    for (let next = first; next.done !== true; next = await content.next()) {
-      await Promise.all(next.value.map(send))
-      watch?.progress()
-    }
-    await writer.close()
-  } catch (error) {
-    // Damage further in (noted already), or a receiver who hung up: either way nothing more may go out.
-    await writer.abort(error).catch(() => undefined)
-  } finally {
-    await content.return().catch(() => undefined)
-    lease.release()
-    await watch?.ended(sentBytes)
   }
 }
 

@@ -94,7 +94,13 @@ export function watchDownload(deps: Deps, download: DownloadRow, pieces: readonl
     /** The stream is over, whole or broken off, after this many bytes of the answer. */
     ended: (sentBytes: number): Promise<void> =>
       note(async () => {
-        const record = recordServed(deps.db, linkId, rangesSent(pieces, sentBytes), holder, deps.now())
+        const ranges = rangesSent(pieces, sentBytes)
+        // Who hung up before the first byte has received nothing, and it costs them nothing.
+        if (ranges.length === 0) {
+          await runBatch(deps.db, leaveDownload(deps.db, linkId, holder))
+          return
+        }
+        const record = recordServed(deps.db, linkId, ranges, holder, deps.now())
         const isFirst = download.requests === 1
         await runBatch(deps.db, isFirst ? [record, auditEvent(deps, "link.used", download.userId, linkId)] : [record])
         // The request is over: nobody else seals what it has written now.

@@ -45,7 +45,9 @@ const formatBlobCursor = ({ fileId, version }: BlobPosition): string => `blobs:$
 /** Takes any text as an id: a row with a wrong one must not send the walk back to its beginning. */
 function parseBlobCursor(cursor: string | null): BlobPosition | null {
   const [, version = "", fileId = ""] = /^blobs:([^:]*):(.*)$/s.exec(cursor ?? "") ?? []
-  return fileId === "" ? null : { fileId, version: Number(version) }
+  if (fileId === "") return null
+  const number = Number(version)
+  return { fileId, version: Number.isNaN(number) ? Number.MAX_SAFE_INTEGER : number }
 }
 
 async function inspectBlobs(deps: ContentDeps, cursor: string | null, budgetBytes: number): Promise<InspectionStep> {

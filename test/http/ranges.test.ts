@@ -1,7 +1,11 @@
 // Ranges, conditions and digests of downloads (RFC 9110 sections 13 and 14, RFC 9530), over sealed bytes.
+import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test"
 import { env } from "cloudflare:workers"
+import { eq } from "drizzle-orm"
 import { beforeAll, describe, expect, it } from "vitest"
 import { PART_BYTES, SEALED_PART_BYTES, SEGMENT_BYTES } from "../../src/crypto/sealed-format.ts"
+import { createDeps } from "../../src/deps.ts"
+import { openContent } from "../../src/domain/content.ts"
 import { createMemoryBudget } from "../../src/domain/memory.ts"
 import { blobs, files, downloads, uploads } from "../../src/db/schema.ts"
 import { docxOfSize, realDocument } from "../support/documents.ts"
@@ -396,6 +400,38 @@ describe("memory", () => {
     lease.release()
     expect((await busy.request(path, { token })).status).toBe(200)
     expect(memory.usage).toMatchObject({ leasedBytes: 0, borrowedBytes: 0 })
+  })
+
+  it("is given back when a receiver takes nothing for too long, not while it takes", async () => {
+    const memory = createMemoryBudget(16 * 1024 * 1024, 10)
+    const [row] = await api.db
+      .select()
+      .from(blobs)
+      .where(eq(blobs.fileId, path.split("/")[4] ?? ""))
+    if (row === undefined) throw new Error("no such file")
+    const context = createExecutionContext()
+    const occasion = { now: () => api.clock.nowMs, request: { id: "r", clientAddress: null }, log: () => undefined }
+    const afterwards = (work: Promise<unknown>): void => {
+      context.waitUntil(work)
+    }
+    const deps = { ...(await createDeps(api.env, { ...occasion, afterwards })), memory }
+    const whole = [{ start: 0, end: row.sizeBytes }]
+    const ended: number[] = []
+    const watch = {
+      progress: () => undefined,
+      ended: (sentBytes: number): Promise<void> => {
+        ended.push(sentBytes)
+        return Promise.resolve()
+      },
+    }
+    const taken = await openContent(deps, row, whole, watch, 60_000)
+    expect(equal(new Uint8Array(await new Response(taken).arrayBuffer()), document)).toBe(true)
+    const left = await openContent(deps, row, whole, watch, 20)
+    expect(memory.usage.leasedBytes).toBeGreaterThan(0)
+    await waitOnExecutionContext(context)
+    expect(ended).toEqual([SIZE, 0])
+    expect(memory.usage).toMatchObject({ leasedBytes: 0, borrowedBytes: 0 })
+    await expect(new Response(left).arrayBuffer()).rejects.toThrow()
   })
 
   it("is given back when uploads are refused or downloads break off", async () => {
