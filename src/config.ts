@@ -21,7 +21,14 @@ export type Config = {
   linkLifetimeSeconds: number
   memoryBudgetBytes: number
   passwordMinChars: number
+  /** What documents may bring along. */
+  documents: DocumentSettings
+  /** Asked about every document before it is published; null for nobody. */
+  scanner: ScannerSettings | null
 }
+
+export type DocumentSettings = { externalRelationships: boolean; embeddedObjects: boolean; activeX: boolean; dde: boolean }
+export type ScannerSettings = { url: string; timeoutMs: number }
 
 /** One thing that keeps Sealpost from starting. */
 export type ConfigFault = { variable: string; fault: string; remedy: string }
@@ -47,6 +54,13 @@ const integer = (min: number, max: number) =>
     .regex(/^\d{1,15}$/)
     .transform(Number)
     .pipe(z.number().min(min).max(max))
+
+/** "true" or "false", also without quotes in wrangler.toml. */
+const flag = z
+  .enum(["true", "false"])
+  .default("false")
+  .transform((text) => text === "true")
+const FLAG_REMEDY = 'set it to "true" to allow this in documents, or leave it out'
 
 const MAIL_FROM = /^(?:[^<>\p{Cc}]{1,100}<)?[^\s<>@,;]+@[^\s<>@,;]+\.[^\s<>@,;]+>?$/u
 
@@ -84,6 +98,18 @@ const settings = {
     schema: integer(8, 64).default(15),
     remedy: "give a whole number of characters from 8 to 64; NIST SP 800-63B-4 asks for 15 where a password is all there is",
   },
+  ALLOW_EXTERNAL_RELATIONSHIPS: { schema: flag, remedy: FLAG_REMEDY },
+  ALLOW_EMBEDDED_OBJECTS: { schema: flag, remedy: FLAG_REMEDY },
+  ALLOW_ACTIVEX: { schema: flag, remedy: FLAG_REMEDY },
+  ALLOW_DDE: { schema: flag, remedy: FLAG_REMEDY },
+  SCANNER_URL: {
+    schema: baseUrl.optional(),
+    remedy: "leave it out to scan nothing, or give the https URL that takes documents (docs/documents.md)",
+  },
+  SCANNER_TIMEOUT_MS: {
+    schema: integer(100, 120_000).default(30_000),
+    remedy: "give a whole number of milliseconds from 100 to 120000",
+  },
 } as const
 type Settings = { [K in keyof typeof settings]: z.output<(typeof settings)[K]["schema"]> }
 
@@ -93,8 +119,8 @@ function readSettings(env: Record<string, unknown>, faults: ConfigFault[]): Sett
   const values: Record<string, unknown> = {}
   for (const [variable, { schema, remedy }] of Object.entries(settings)) {
     const value = env[variable]
-    // Numbers without quotes in wrangler.toml arrive as numbers.
-    const raw = value === "" ? undefined : typeof value === "number" ? String(value) : value
+    // Numbers and truth values without quotes in wrangler.toml arrive as such.
+    const raw = value === "" ? undefined : typeof value === "number" || typeof value === "boolean" ? String(value) : value
     const parsed = schema.safeParse(raw)
     if (parsed.success) values[variable] = parsed.data
     else faults.push({ variable, fault: raw === undefined ? "is missing" : "is not usable", remedy })
@@ -158,6 +184,13 @@ export function parseConfig(env: Record<string, unknown>): { config: Config; sec
       linkLifetimeSeconds: values.LINK_LIFETIME_SECONDS,
       memoryBudgetBytes: values.MEMORY_BUDGET_MIB * 2 ** 20,
       passwordMinChars: values.PASSWORD_MIN_LENGTH,
+      documents: {
+        externalRelationships: values.ALLOW_EXTERNAL_RELATIONSHIPS,
+        embeddedObjects: values.ALLOW_EMBEDDED_OBJECTS,
+        activeX: values.ALLOW_ACTIVEX,
+        dde: values.ALLOW_DDE,
+      },
+      scanner: values.SCANNER_URL === undefined ? null : { url: values.SCANNER_URL, timeoutMs: values.SCANNER_TIMEOUT_MS },
     },
     secrets,
   }

@@ -10,8 +10,10 @@ import type { Powers } from "./domain/powers.ts"
 import { createConsoleMailer } from "./mail/console.ts"
 import { createMailChannelsMailer } from "./mail/mailchannels.ts"
 import type { Mailer } from "./mail/mailer.ts"
+import { createHttpScanner } from "./scan/http-scanner.ts"
+import type { Scanner } from "./scan/scanner.ts"
 
-type Runtime = { config: Config; keys: Keys; mailer: Mailer; memory: MemoryBudget; hashing: HashQueue }
+type Runtime = { config: Config; keys: Keys; mailer: Mailer; scanner: Scanner | null; memory: MemoryBudget; hashing: HashQueue }
 export type Bindings = Pick<Env, "DB" | "BLOBS"> & Partial<Pick<Env, "FLOOD_LIMIT">>
 
 const runtimes = new WeakMap<object, Promise<Runtime>>()
@@ -24,6 +26,7 @@ async function createRuntime(env: Bindings): Promise<Runtime> {
     config,
     keys: await importKeys(secrets),
     mailer,
+    scanner: config.scanner === null ? null : createHttpScanner(config.scanner),
     memory: createMemoryBudget(config.memoryBudgetBytes),
     hashing: createHashQueue(),
   }
@@ -44,12 +47,13 @@ export type Occasion = Pick<Powers, "now" | "request" | "afterwards" | "log">
  * @throws AppError `misconfigured` naming every variable that is missing or unusable
  */
 export async function createDeps(env: Bindings, occasion: Occasion): Promise<Powers> {
-  const { config, keys, mailer, memory, hashing } = await runtimeOf(env)
+  const { config, keys, mailer, scanner, memory, hashing } = await runtimeOf(env)
   return {
     db: createDb(env.DB),
     blobs: createBlobStore(env.BLOBS),
     keys,
     mailer,
+    scanner,
     memory,
     hashing,
     policy: config,
