@@ -82,6 +82,10 @@ const advice: Record<FaultReason | "malware", Advice> = {
     sentence: "The document can contain macros.",
     remedy: "Save it as a document without macros: .docx, .xlsx or .pptx.",
   },
+  bad_embedded_document: {
+    sentence: "A document that is embedded in the document, e.g. the workbook of a chart, is damaged or none.",
+    remedy: `Remove it or insert it anew. ${SAVE_AGAIN}`,
+  },
   external_relationship: {
     sentence: "The document loads something from elsewhere (a template, a linked picture, object or workbook).",
     remedy: `Break the link (in Office: File, Info, Edit Links to Files) or embed what it links to. ${ASK}`,

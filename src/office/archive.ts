@@ -20,6 +20,8 @@ const LARGE_BUDGET_BYTES = MIB - 96 * 1024
 const FREE_PARTS = 1000
 const BYTES_FOR_EACH_PART = 1024
 const MAX_PARTS = 12_000
+/** A local header with its extra field, and a descriptor. */
+const HEADER_ALLOWANCE_BYTES = 4096
 /** Local extra fields and descriptors are shorter than this; an entry cannot hide in less. */
 const UNSUSPICIOUS_SLACK_BYTES = 64
 const MAX_SUSPICIOUS = 256
@@ -36,6 +38,8 @@ export type Archive = {
   read(entry: ZipEntry, maxBytes: number): Promise<Uint8Array<ArrayBuffer>>
   /** The beginning of a part: what about `rawBytes` of it inflate to. */
   readStart(entry: ZipEntry, rawBytes: number): Promise<Uint8Array<ArrayBuffer>>
+  /** Does reading this part leave the budget whole? For what is looked into only where that costs little. */
+  canAfford(entry: ZipEntry, maxBytes: number): boolean
   /** Unpacks every entry that is small enough, if the whole archive is, and compares size and checksum. */
   prove(): Promise<void>
 }
@@ -52,7 +56,7 @@ export async function openArchive(whole: ByteSource): Promise<Archive> {
   if (parts > MAX_PARTS) throw new DocumentFault("too_many_entries")
   const isSmall = whole.sizeBytes <= SMALL_BYTES
   const budgetBytes = LARGE_BUDGET_BYTES + Math.max(0, parts - FREE_PARTS) * BYTES_FOR_EACH_PART
-  const source = isSmall ? whole : budgetedSource(whole, budgetBytes)
+  const source = budgetedSource(whole, isSmall ? Number.POSITIVE_INFINITY : budgetBytes)
   const placed = placeEntries(directory)
   const places = new Map(placed.map((place) => [place.entry, place]))
   const dataOffsets = new Map<ZipEntry, number>()
@@ -92,6 +96,9 @@ export async function openArchive(whole: ByteSource): Promise<Archive> {
         const raw = await source.read(await dataOffset(entry), Math.min(rawBytes, entry.compressedBytes))
         return entry.method === 0 ? raw : inflateStart(raw, rawBytes * 1032)
       }),
+    canAfford: (entry, maxBytes) =>
+      Math.max(entry.plainBytes, entry.compressedBytes) <= maxBytes &&
+      entry.compressedBytes + HEADER_ALLOWANCE_BYTES <= source.remainingBytes(),
     async prove() {
       if (!isSmall || entries.length > MAX_PROVEN_ENTRIES) return
       let provenBytes = 0

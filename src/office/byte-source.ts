@@ -16,10 +16,11 @@ export const memorySource = (bytes: Uint8Array<ArrayBuffer>): ByteSource => ({
  * The same bytes, but no more than so many in all: what a check costs is bounded whatever the file says.
  * @throws DocumentFault `too_complex` when reading goes beyond `limitBytes`
  */
-export function budgetedSource(source: ByteSource, limitBytes: number): ByteSource {
+export function budgetedSource(source: ByteSource, limitBytes: number): ByteSource & { remainingBytes: () => number } {
   let spentBytes = 0
   return {
     sizeBytes: source.sizeBytes,
+    remainingBytes: () => limitBytes - spentBytes,
     read(offset, lengthBytes) {
       spentBytes += lengthBytes
       if (spentBytes > limitBytes) throw new DocumentFault("too_complex")

@@ -11,6 +11,10 @@ export const mediaTypes: Record<DocumentType, string> = {
   pptx: "application/vnd.openxmlformats-officedocument.presentationml.presentation",
 }
 
+const documentMediaTypes = new Set<string>(DOCUMENT_TYPES.map((type) => mediaTypes[type]))
+/** Is that what a document of the three types is called as a whole, e.g. within another one? */
+export const isDocumentMediaType = (contentType: string): boolean => documentMediaTypes.has(contentType)
+
 /** Root element of the main part, and its namespaces: transitional and strict (ISO/IEC 29500). */
 export const mainRoots: Record<DocumentType, { localName: string; namespaces: readonly string[] }> = {
   docx: {

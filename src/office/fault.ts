@@ -54,6 +54,7 @@ export const FAULT_REASONS = [
   "slide_show",
   "binary_workbook",
   "macro_enabled",
+  "bad_embedded_document",
   // What it would do (policy.ts)
   "external_relationship",
   "embedded_object",

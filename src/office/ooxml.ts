@@ -1,13 +1,21 @@
 // Is this package the genuine document that its name says? Decided by the package itself (ECMA-376 Part 2): its
 // content types, its relationships, its main part; never by the first bytes or the extension.
 import { type Archive, openArchive } from "./archive.ts"
-import type { ByteSource } from "./byte-source.ts"
+import { type ByteSource, memorySource } from "./byte-source.ts"
 import { CONTENT_TYPES_PART, type ContentTypes, parseContentTypes } from "./content-types.ts"
-import { type DocumentType, isMacroName, isMacroRelationship, isMacroType, mainPartKind, mainRoots } from "./document-type.ts"
+import {
+  type DocumentType,
+  isDocumentMediaType,
+  isMacroName,
+  isMacroRelationship,
+  isMacroType,
+  mainPartKind,
+  mainRoots,
+} from "./document-type.ts"
 import { DocumentFault, type FaultReason, inPart } from "./fault.ts"
-import { isDdeLink } from "./dde.ts"
+import { isDdeLink, refuseDdeFields } from "./dde.ts"
 import { faultOfStart, kindOfArchive } from "./other-formats.ts"
-import { type DocumentPolicy, STRICTEST_POLICY, partFault, refuseFault, relationshipFault } from "./policy.ts"
+import { type DocumentPolicy, EVERYTHING_ALLOWED, STRICTEST_POLICY, partFault, refuseFault, relationshipFault } from "./policy.ts"
 import {
   PACKAGE_RELATIONSHIPS,
   type Relationship,
@@ -68,6 +76,8 @@ async function checkPackage(archive: Archive, policy: DocumentPolicy): Promise<D
   checkParts(archive, types, policy, mainPart)
   await checkRelationships(archive, types, policy)
   await checkMainRoot(archive, mainPart, type)
+  await checkEmbeddedPackages(archive, types)
+  if (!policy.dde) await refuseDdeFields(archive, types)
   await archive.prove()
   return type
 }
@@ -129,6 +139,40 @@ async function checkRelationships(archive: Archive, types: ContentTypes, policy:
         throw new DocumentFault("dde", part.name)
       }
     }
+  }
+}
+
+const MAX_EMBEDDED_BYTES = 4 * 1024 * 1024
+const MAX_ALL_EMBEDDED_BYTES = 16 * 1024 * 1024
+
+/**
+ * Documents within the document (the workbooks of charts, inserted sheets) must be sound and without macros too:
+ * one level deep, and as far as reading them stays within the budget.
+ */
+async function checkEmbeddedPackages(archive: Archive, types: ContentTypes): Promise<void> {
+  let readBytes = 0
+  for (const entry of archive.entries) {
+    const type = types.typeOf(entry.name)
+    if (type === undefined || !isDocumentMediaType(type) || !archive.canAfford(entry, MAX_EMBEDDED_BYTES)) continue
+    readBytes += entry.plainBytes
+    if (readBytes > MAX_ALL_EMBEDDED_BYTES) return
+    const inner = memorySource(await archive.read(entry, MAX_EMBEDDED_BYTES))
+    const fault = await faultOfStart(inner).then((start) => start ?? faultOfPackage(inner))
+    if (fault === "macro_enabled") throw new DocumentFault("macro_enabled", entry.name)
+    if (fault !== null) throw new DocumentFault("bad_embedded_document", entry.name)
+  }
+}
+
+async function faultOfPackage(source: ByteSource): Promise<FaultReason | null> {
+  try {
+    const archive = await openArchive(source)
+    const types = await readContentTypes(archive)
+    const { mainPart } = await findMainPart(archive, types)
+    checkParts(archive, types, EVERYTHING_ALLOWED, mainPart)
+    return null
+  } catch (error) {
+    if (error instanceof DocumentFault) return error.reason
+    throw error
   }
 }
 

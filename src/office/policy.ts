@@ -1,6 +1,6 @@
 // What a genuine document may still bring along is a deployment's own decision: everything here is refused
 // unless it is allowed. Hyperlinks are always fine.
-import { DOCUMENT_TYPES, type DocumentType, mediaTypes } from "./document-type.ts"
+import { isDocumentMediaType, mediaTypes } from "./document-type.ts"
 import { DocumentFault, type FaultReason } from "./fault.ts"
 import type { Relationship } from "./relationships.ts"
 
@@ -22,10 +22,16 @@ export const STRICTEST_POLICY: DocumentPolicy = {
   dde: false,
 }
 
+export const EVERYTHING_ALLOWED: DocumentPolicy = {
+  externalRelationships: true,
+  embeddedObjects: true,
+  activeX: true,
+  dde: true,
+}
+
 const ACTIVEX_TYPE = /^application\/vnd\.ms-office\.activex(?:\+xml)?$/
 const ACTIVEX_KINDS = ["control", "activexcontrolbinary"]
 const OLE_TYPE = `${mediaTypes.docx.slice(0, mediaTypes.docx.indexOf("wordprocessingml"))}oleobject`
-const EMBEDDABLE = new Set<string>(DOCUMENT_TYPES.map((type: DocumentType) => mediaTypes[type]))
 
 /** What a part is by itself, from its content type in lower case. */
 export function partFault(policy: DocumentPolicy, contentType: string): FaultReason | null {
@@ -47,7 +53,7 @@ export function relationshipFault(
   if (!policy.activeX && ACTIVEX_KINDS.includes(kind)) return "activex"
   if (policy.embeddedObjects) return null
   // Charts keep their numbers in an embedded workbook, and Word its inserted sheets: documents of the three types.
-  const isForeignPackage = kind === "package" && (targetType === undefined || !EMBEDDABLE.has(targetType))
+  const isForeignPackage = kind === "package" && (targetType === undefined || !isDocumentMediaType(targetType))
   return kind === "oleobject" || isForeignPackage ? "embedded_object" : null
 }
 

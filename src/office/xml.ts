@@ -20,7 +20,7 @@ const DECLARATION = /^<\?xml\s[^>]*?encoding\s*=\s*["']([^"']*)["']/
  * UTF-8 or UTF-16 by byte order mark, or by its first tag (XML 1.0 section 4.3.3 and appendix F), as Office programs
  * write them; Western code pages as some libraries do.
  */
-function decode(bytes: Uint8Array, isWhole: boolean): string {
+export function decodeXml(bytes: Uint8Array, isWhole = true): string {
   const [a, b] = bytes
   const isLittle = (a === 0xff && b === 0xfe) || (a === 0x3c && b === 0)
   const isBig = (a === 0xfe && b === 0xff) || (a === 0 && b === 0x3c)
@@ -54,7 +54,7 @@ const MAX_PREFIXES = 256
  * @throws DocumentFault `bad_xml` for anything that is not well-formed in this subset, `xml_doctype` for any DOCTYPE
  */
 export function* parseXml(bytes: Uint8Array, isWhole = true): Generator<XmlElement, void> {
-  const text = decode(bytes, isWhole)
+  const text = decodeXml(bytes, isWhole)
   let count = 0
   const open: string[] = []
   const scopes: Scope[] = []
@@ -121,7 +121,8 @@ const PREDEFINED = new Map([
   ["apos", "'"],
 ])
 
-function expandReferences(value: string): string {
+/** @throws DocumentFault `bad_xml` for an entity that XML does not predefine */
+export function expandReferences(value: string): string {
   return value.replaceAll(/&([^;&]*);?/g, (_, name: string) => {
     const number = /^#(?:x([0-9A-Fa-f]{1,6})|([0-9]{1,7}))$/.exec(name)
     const codePoint =

@@ -314,6 +314,66 @@ describe("a package", () => {
     }
   })
 
+  const word = (body: string): Record<string, string | Uint8Array> => ({
+    ...minimalParts(),
+    "part0.xml": MAIN_PARTS.docx.replace("<w:body/>", `<w:body><w:p>${body}</w:p></w:body>`),
+  })
+  const field = (...pieces: string[]): string =>
+    [
+      '<w:r><w:fldChar w:fldCharType="begin"/></w:r>',
+      ...pieces.map((piece) => `<w:r><w:instrText xml:space="preserve">${piece}</w:instrText></w:r>`),
+      '<w:r><w:fldChar w:fldCharType="separate"/></w:r><w:t>x</w:t><w:r><w:fldChar w:fldCharType="end"/></w:r>',
+    ].join("")
+
+  it.each([
+    ["one piece", field(' DDEAUTO c:\\\\windows\\\\cmd.exe "/k calc" ')],
+    ["lower case", field("dde excel a b")],
+    ["pieces", field(" D", "DE", "AUTO x y")],
+    ["references", field("&#68;D&#x45; x")],
+    ["pieces with comments between", field("D<!-- -->DE x")],
+    ["another prefix and quotes", field("DDE x").replaceAll("w:", "v:").replaceAll('"', "'")],
+    ["a simple field", '<w:fldSimple w:instr=" DDE x y"/>'],
+    ["a simple field behind a bracket", "<w:fldSimple w:a='>' w:instr=' DDE x y'/>"],
+    ["a field within a field", field("IF ", field("DDE x"), "= 1")],
+    [
+      "a field behind a field within a field",
+      field("QUOTE", "").replace("QUOTE", `</w:instrText></w:r>${field("PAGE")}<w:r><w:instrText>DDE x`),
+    ],
+  ])("with DDE as a field in %s is refused, and taken where that is allowed", async (_, body) => {
+    expect(await check(zipOf(word(body)))).toEqual({ fault: "dde", part: "part0.xml" })
+    expect(await check(zipOf(word(body)), "docx", { ...STRICTEST_POLICY, dde: true })).toEqual({ fault: null })
+  })
+
+  it.each([field(" PAGE "), field("HYPERLINK dde:x"), "<w:t>DDE is old</w:t>", field("DDEPOT x"), field("QUOTE DDE")])(
+    "with %s is accepted: that is no DDE",
+    async (body) => {
+      expect(await check(zipOf(word(body)))).toEqual({ fault: null })
+    },
+  )
+
+  it.each<[string, Uint8Array<ArrayBuffer>, FaultReason]>([
+    ["macros", zipOf({ ...minimalParts("xlsx"), "xl/vbaProject.bin": "x" }), "macro_enabled"],
+    [
+      "a macro type",
+      zipOf({ ...minimalParts("xlsx"), [CONTENT_TYPES]: contentTypes("application/vnd.ms-excel.sheet.macroEnabled.main+xml") }),
+      "macro_enabled",
+    ],
+    ["no document", utf8("MZ and so on"), "bad_embedded_document"],
+    ["another archive", zipOf({ "a.txt": "x" }), "bad_embedded_document"],
+  ])("is refused when the workbook of its chart holds %s", async (_, book, reason) => {
+    const parts = (bytes: Uint8Array): Record<string, string | Uint8Array> => ({
+      ...minimalParts(),
+      "_rels/part0.xml.rels": relationships({ kind: "package", target: "book.xlsx" }),
+      "book.xlsx": bytes,
+      [CONTENT_TYPES]: good.replace(
+        "</Types>",
+        '<Default Extension="xlsx" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"/></Types>',
+      ),
+    })
+    expect(await check(zipOf(parts(zipOf(minimalParts("xlsx")))))).toEqual({ fault: null })
+    expect(await check(zipOf(parts(book)))).toEqual({ fault: reason, part: "book.xlsx" })
+  })
+
   const withRelationship = (
     relationship: TestRelationship,
     more: Record<string, string> = {},
