@@ -27,13 +27,32 @@ const replaced = (name: string, content: Uint8Array): BuiltEntry[] =>
   parts().map((part) => (part.name === name ? { ...part, content } : part))
 
 const hostile: Record<string, () => Uint8Array<ArrayBuffer>> = {
-  "19 MB of nothing but entries": () => buildZip(series(99_990, (i) => entry(`a/${"x".repeat(40)}${String(i)}.bin`, noise(20)))),
+  "19 MB of nothing but entries": () =>
+    buildZip(
+      series(99_990, (i) => entry(`a/${"x".repeat(40)}${String(i)}.bin`, noise(20))),
+      { zip64: {} },
+    ),
   "60 000 empty entries": () => buildZip([...parts(), ...series(60_000, (i) => entry(`${String(i)}.bin`, new Uint8Array(0)))]),
   "12 000 relationship parts": () =>
     buildZip([
       ...parts(),
       ...series(11_990, (i) => entry(`a/_rels/${String(i)}.rels`, text(`<Relationships xmlns="${PACKAGE}/relationships"/>`))),
     ]),
+  "6 × 4 MiB of relationships": () => {
+    const one = `<Relationship Id="r" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/image" Target="../media/a.png"/>`
+    const many = text(`<Relationships xmlns="${PACKAGE}/relationships">${one.repeat(32_000)}</Relationships>`)
+    return buildZip([...parts(), ...series(6, (i) => entry(`a/_rels/${String(i)}.rels`, many))])
+  },
+  "everything at once": () => {
+    const one = '<Relationship Id="r" Type="a/image" Target="../media/a.png"/>'
+    const many = text(`<Relationships xmlns="${PACKAGE}/relationships">${one.repeat(60)}</Relationships>`)
+    const story = `<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main">${"<w:fldChar w:fldCharType='begin'/>".repeat(200_000)}</w:document>`
+    return buildZip([
+      ...replaced("d.xml", text(story)),
+      ...series(30_000, (i) => entry(`${String(i)}.bin`, new Uint8Array(0))),
+      ...series(2000, (i) => entry(`a/_rels/${String(i)}.rels`, many)),
+    ])
+  },
   "8 MiB of content types": () => {
     const types = documentParts(new Uint8Array(0))["[Content_Types].xml"] ?? new Uint8Array(0)
     const more = Array.from({ length: 90_000 }, (_, i) => `<Override PartName="/a/${String(i)}.xml" ContentType="text/xml"/>`)
@@ -60,6 +79,22 @@ const hostile: Record<string, () => Uint8Array<ArrayBuffer>> = {
         "d.xml",
         text(
           `<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main">${"<w:instrText '".repeat(580_000)}`,
+        ),
+      ),
+    ),
+  "8 MiB of comments that never end": () =>
+    buildZip(
+      replaced(
+        "d.xml",
+        text(`<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main">${"<!--".repeat(2_000_000)}`),
+      ),
+    ),
+  "8 MiB of fields with long names": () =>
+    buildZip(
+      replaced(
+        "d.xml",
+        text(
+          `<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main">${`<w:instrText ${"a".repeat(4_000_000)}`.repeat(2)}`,
         ),
       ),
     ),

@@ -5,15 +5,15 @@ import { DocumentFault, inPart } from "./fault.ts"
 import { inflateExactly, inflateStart, requireChecksum } from "./inflate.ts"
 import { partKey, requireSafeNames } from "./part-name.ts"
 import { type ZipEntry, readDirectory } from "./zip-directory.ts"
+import { WORK_PER_ENTRY, WORK_PER_PART, type Work } from "./work.ts"
 import { type PlacedEntry, checkLocalHeader, placeEntries, slackBytes } from "./zip-layout.ts"
 
 const MIB = 1024 * 1024
 /** Up to here everything is checked: about what fits into memory as one part of an upload. */
-export const SMALL_BYTES = 5 * MIB
+const SMALL_BYTES = 5 * MIB
 /** Of a small archive, entries up to this size, and no more than that in all, are unpacked to prove them. */
 const MAX_PROVEN_ENTRY_BYTES = 4 * MIB
 const MAX_PROVEN_BYTES = 16 * MIB
-const MAX_PROVEN_ENTRIES = 20_000
 /** Of a large archive, besides its directory. */
 const LARGE_BUDGET_BYTES = MIB - 96 * 1024
 /** More relationship parts than this are paid for one by one: presentations of thousands of slides. */
@@ -46,20 +46,26 @@ export type Archive = {
 
 const isRelationships = ({ name }: ZipEntry): boolean => name.toLowerCase().endsWith(".rels")
 
-/** @throws DocumentFault naming what is wrong with the archive */
-export async function openArchive(whole: ByteSource): Promise<Archive> {
+/**
+ * @param work - what the whole check may cost, with all archives that it opens
+ * @param smallBytes - archives up to this size are checked through and through
+ * @throws DocumentFault naming what is wrong with the archive
+ */
+export async function openArchive(whole: ByteSource, work: Work, smallBytes = SMALL_BYTES): Promise<Archive> {
   const directory = await readDirectory(whole)
   const { entries } = directory
+  work.spend(entries.length * WORK_PER_ENTRY)
   requireSafeNames(entries.map(({ name }) => name))
   requireNoBomb(entries, whole.sizeBytes)
   const parts = entries.filter(isRelationships).length
   if (parts > MAX_PARTS) throw new DocumentFault("too_many_entries")
-  const isSmall = whole.sizeBytes <= SMALL_BYTES
+  const isSmall = whole.sizeBytes <= smallBytes
   const budgetBytes = LARGE_BUDGET_BYTES + Math.max(0, parts - FREE_PARTS) * BYTES_FOR_EACH_PART
   const source = budgetedSource(whole, isSmall ? Number.POSITIVE_INFINITY : budgetBytes)
   const placed = placeEntries(directory)
   const places = new Map(placed.map((place) => [place.entry, place]))
   const dataOffsets = new Map<ZipEntry, number>()
+  const proven = new Set<ZipEntry>()
 
   const check = async (place: PlacedEntry): Promise<void> => {
     dataOffsets.set(place.entry, await checkLocalHeader(source, place))
@@ -72,9 +78,11 @@ export async function openArchive(whole: ByteSource): Promise<Archive> {
   }
 
   async function readEntry(entry: ZipEntry): Promise<Uint8Array<ArrayBuffer>> {
+    work.spend(WORK_PER_PART)
     const raw = await source.read(await dataOffset(entry), entry.compressedBytes)
     const plain = entry.method === 0 || entry.plainBytes + raw.length === 0 ? raw : inflateExactly(raw, entry.plainBytes)
     requireChecksum(plain, entry.crc32)
+    proven.add(entry)
     return plain
   }
 
@@ -100,11 +108,13 @@ export async function openArchive(whole: ByteSource): Promise<Archive> {
       Math.max(entry.plainBytes, entry.compressedBytes) <= maxBytes &&
       entry.compressedBytes + HEADER_ALLOWANCE_BYTES <= source.remainingBytes(),
     async prove() {
-      if (!isSmall || entries.length > MAX_PROVEN_ENTRIES) return
+      if (!isSmall) return
       let provenBytes = 0
       for (const { entry } of placed) {
+        if (proven.has(entry)) continue
         const sizeBytes = Math.max(entry.plainBytes, entry.compressedBytes)
-        if (sizeBytes > MAX_PROVEN_ENTRY_BYTES || provenBytes + sizeBytes > MAX_PROVEN_BYTES) continue
+        const fits = sizeBytes <= MAX_PROVEN_ENTRY_BYTES && provenBytes + sizeBytes <= MAX_PROVEN_BYTES
+        if (!fits || work.remaining() < WORK_PER_PART) continue
         provenBytes += sizeBytes
         await inPart(entry.name, () => readEntry(entry))
       }

@@ -3,13 +3,15 @@
 import type { Archive } from "./archive.ts"
 import type { ContentTypes } from "./content-types.ts"
 import { DocumentFault, inPart } from "./fault.ts"
-import { decodeXml, expandReferences, parseXml } from "./xml.ts"
+import { ATTRIBUTES, decodeXml, expandReferences, parseAttributes, parseXml } from "./xml.ts"
+import { WORK_PER_PART, type Work } from "./work.ts"
 import type { ZipEntry } from "./zip-directory.ts"
 
 const MAX_LINK_BYTES = 4 * 1024 * 1024
 
 /** Is this external link of a workbook one to a program? */
-export function isDdeLink(archive: Archive, part: ZipEntry): Promise<boolean> {
+export function isDdeLink(archive: Archive, part: ZipEntry, work: Work): Promise<boolean> {
+  work.spend(part.plainBytes)
   return inPart(part.name, async () => {
     for (const { localName } of parseXml(await archive.read(part, MAX_LINK_BYTES))) if (localName === "ddeLink") return true
     return false
@@ -26,9 +28,11 @@ const DDE = /^[\s"]*dde(?:auto)?(?![\p{L}\p{N}])/iu
  * together by other fields is not recognised.
  * @throws DocumentFault `dde`
  */
-export async function refuseDdeFields(archive: Archive, types: ContentTypes): Promise<void> {
+export async function refuseDdeFields(archive: Archive, types: ContentTypes, work: Work): Promise<void> {
   for (const entry of archive.entries) {
     if (!STORY_TYPE.test(types.typeOf(entry.name) ?? "") || !archive.canAfford(entry, MAX_STORY_BYTES)) continue
+    if (work.remaining() < entry.plainBytes + WORK_PER_PART) continue
+    work.spend(entry.plainBytes)
     await inPart(entry.name, async () => {
       for (const instruction of fieldInstructions(decodeXml(await archive.read(entry, MAX_STORY_BYTES)))) {
         if (DDE.test(instruction)) throw new DocumentFault("dde")
@@ -37,27 +41,54 @@ export async function refuseDdeFields(archive: Archive, types: ContentTypes): Pr
   }
 }
 
-const FIELD_TAG = /<(?:[^\s<>/:]+:)?(instrText|delInstrText|fldSimple|fldChar)(\s(?:[^<>"']|"[^"<]*"|'[^'<]*')*)?>([^<]*)/gu
-const CHAR_TYPE = /fldCharType\s*=\s*["'](begin|separate|end)["']/
-const INSTRUCTION = /(?:^|[\s:])instr\s*=\s*(?:"([^"]*)"|'([^']*)')/
+const FIELD_TAG = new RegExp(
+  String.raw`<(?:[^\s<>/:]+:)?(instrText|delInstrText|fldSimple|fldChar)(${ATTRIBUTES})\s*/?>([^<]*)`,
+  "gu",
+)
+
+/** The value of an attribute, whatever its prefix. */
+function attributeOf(attributes: string, localName: string): string {
+  const found = [...parseAttributes(attributes)].find(([name]) => name.slice(name.indexOf(":") + 1) === localName)
+  return found?.[1] ?? ""
+}
 
 /** The instructions of all fields, each put together from the runs that it is spread over (section 17.16.18). */
 function* fieldInstructions(text: string): Generator<string> {
-  const plain = text.replaceAll(/<!--[^]*?-->|<\?[^]*?\?>/g, "").replaceAll(/<!\[CDATA\[([^]*?)\]\]>/g, "$1")
   const open: string[] = []
-  for (const [, tag = "", attributes = "", content = ""] of plain.matchAll(FIELD_TAG)) {
+  for (const [, tag = "", attributes = "", content = ""] of withoutInterruptions(text).matchAll(FIELD_TAG)) {
     if (tag === "fldSimple") {
-      const [, double, single] = INSTRUCTION.exec(attributes) ?? []
-      yield expandReferences(double ?? single ?? "")
+      yield attributeOf(attributes, "instr")
     } else if (tag === "fldChar") {
-      const [, type] = CHAR_TYPE.exec(expandReferences(attributes)) ?? []
+      const type = attributeOf(attributes, "fldCharType")
       if (type === "begin") open.push("")
       // Separated or ended, the instruction is complete; only the end closes it.
       else yield (type === "end" ? open.pop() : open.at(-1)) ?? ""
     } else {
-      const last = open.length - 1
-      if (last >= 0) open[last] += expandReferences(content)
-      else yield expandReferences(content)
+      const outer = open.pop()
+      if (outer === undefined) yield expandReferences(content)
+      else open.push(outer + expandReferences(content))
     }
   }
+}
+
+const INTERRUPTIONS = new Map([
+  ["<!--", "-->"],
+  ["<?", "?>"],
+  ["<![CDATA[", "]]>"],
+])
+
+/** Text without comments and instructions, which may stand in the middle of a word, and with CDATA as text. */
+function withoutInterruptions(text: string): string {
+  const pieces: string[] = []
+  let at = 0
+  for (const { 0: start, index } of text.matchAll(/<!--|<\?|<!\[CDATA\[/g)) {
+    if (index < at) continue
+    const end = INTERRUPTIONS.get(start) ?? ""
+    const endsAt = text.indexOf(end, index + start.length)
+    if (endsAt < 0) throw new DocumentFault("bad_xml")
+    pieces.push(text.slice(at, index))
+    if (start === "<![CDATA[") pieces.push(text.slice(index + start.length, endsAt).replaceAll("<", " "))
+    at = endsAt + end.length
+  }
+  return pieces.join("") + text.slice(at)
 }

@@ -50,7 +50,7 @@ export function mainPartKind(contentType: string): { type: DocumentType } | { fa
   if (type !== undefined) return { type }
   const fault = relatives.get(contentType)
   if (fault !== undefined) return { fault }
-  return /macroenabled/.test(contentType) ? { fault: "macro_enabled" } : null
+  return contentType.includes("macroenabled") ? { fault: "macro_enabled" } : null
 }
 
 /** A part that holds macros or belongs to them, by what it is declared as (lower case). */

@@ -25,6 +25,7 @@ import {
   sourceOf,
 } from "./relationships.ts"
 import { parseXml } from "./xml.ts"
+import { type Work, createWork } from "./work.ts"
 import type { ZipEntry } from "./zip-directory.ts"
 
 export type DocumentVerdict =
@@ -41,7 +42,6 @@ export type DocumentVerdict =
 const MAX_CONTENT_TYPES_BYTES = 8 * 1024 * 1024
 /** A page of thousands of links. */
 const MAX_RELATIONSHIPS_BYTES = 4 * 1024 * 1024
-const MAX_ALL_RELATIONSHIPS_BYTES = 24 * 1024 * 1024
 const MAIN_START_BYTES = 4096
 /** Items that are no parts: what Office leaves behind when it saves in place, and what macOS adds to archives. */
 const NO_PART = /^(?:\[trash\]\/|__MACOSX\/)|(?:^|\/)\.DS_Store$/
@@ -55,7 +55,8 @@ export async function checkDocument(
   const start = await checkStart(source)
   if (start.fault !== null) return start
   try {
-    const found = await checkPackage(await openArchive(source), policy)
+    const work = createWork()
+    const found = await checkPackage(await openArchive(source, work), policy, work)
     return found === expected ? { fault: null } : { fault: "other_type", found }
   } catch (error) {
     if (!(error instanceof DocumentFault)) throw error
@@ -69,34 +70,40 @@ export async function checkStart(source: ByteSource): Promise<DocumentVerdict> {
   return fault === null ? { fault: null } : { fault }
 }
 
-async function checkPackage(archive: Archive, policy: DocumentPolicy): Promise<DocumentType> {
-  const types = await readContentTypes(archive)
-  const { type, mainPart } = await findMainPart(archive, types)
+async function checkPackage(archive: Archive, policy: DocumentPolicy, work: Work): Promise<DocumentType> {
+  const types = await readContentTypes(archive, work)
+  const { type, mainPart } = await findMainPart(archive, types, work)
   // Everything that says what it is wins over everything that says what is inside: a macro document is told so.
   checkParts(archive, types, policy, mainPart)
-  await checkRelationships(archive, types, policy)
+  await checkRelationships(archive, types, policy, work)
   await checkMainRoot(archive, mainPart, type)
-  await checkEmbeddedPackages(archive, types)
-  if (!policy.dde) await refuseDdeFields(archive, types)
+  await checkEmbeddedPackages(archive, types, work)
+  if (!policy.dde) await refuseDdeFields(archive, types, work)
   await archive.prove()
   return type
 }
 
-async function readContentTypes(archive: Archive): Promise<ContentTypes> {
+async function readContentTypes(archive: Archive, work: Work): Promise<ContentTypes> {
   const entry = archive.find(CONTENT_TYPES_PART)
   if (entry === undefined) throw await kindOfArchive(archive)
+  work.spend(entry.plainBytes)
   return inPart(entry.name, async () => parseContentTypes(await archive.read(entry, MAX_CONTENT_TYPES_BYTES)))
 }
 
-async function readRelationships(archive: Archive, entry: ZipEntry): Promise<Relationship[]> {
+async function readRelationships(archive: Archive, entry: ZipEntry, work: Work): Promise<Relationship[]> {
+  work.spend(entry.plainBytes)
   return inPart(entry.name, async () => parseRelationships(await archive.read(entry, MAX_RELATIONSHIPS_BYTES)))
 }
 
 /** The part that the package's own relationships name as its document decides what the package is. */
-async function findMainPart(archive: Archive, types: ContentTypes): Promise<{ type: DocumentType; mainPart: ZipEntry }> {
+async function findMainPart(
+  archive: Archive,
+  types: ContentTypes,
+  work: Work,
+): Promise<{ type: DocumentType; mainPart: ZipEntry }> {
   const entry = archive.find(PACKAGE_RELATIONSHIPS)
   if (entry === undefined) throw new DocumentFault("no_relationships")
-  const targets = (await readRelationships(archive, entry))
+  const targets = (await readRelationships(archive, entry, work))
     .filter(({ kind, isExternal }) => kind === "officedocument" && !isExternal)
     .map(({ target }) => resolveTarget("", target))
   if (new Set(targets).size > 1) throw new DocumentFault("two_main_parts", entry.name)
@@ -122,20 +129,17 @@ function checkParts(archive: Archive, types: ContentTypes, policy: DocumentPolic
   }
 }
 
-async function checkRelationships(archive: Archive, types: ContentTypes, policy: DocumentPolicy): Promise<void> {
-  let readBytes = 0
+async function checkRelationships(archive: Archive, types: ContentTypes, policy: DocumentPolicy, work: Work): Promise<void> {
   for (const entry of archive.entries) {
     if (!isRelationshipPart(entry.name)) continue
-    readBytes += entry.plainBytes
-    if (readBytes > MAX_ALL_RELATIONSHIPS_BYTES) throw new DocumentFault("too_complex", entry.name)
     const source = sourceOf(entry.name)
-    for (const relationship of await readRelationships(archive, entry)) {
+    for (const relationship of await readRelationships(archive, entry, work)) {
       const target = relationship.isExternal ? null : resolveTarget(source, relationship.target)
       const part = target === null ? undefined : archive.find(target)
       const targetType = part === undefined ? undefined : types.typeOf(part.name)
       if (isMacroRelationship(relationship.kind)) throw new DocumentFault("macro_enabled", entry.name)
       refuseFault(relationshipFault(policy, relationship, targetType), entry.name)
-      if (relationship.kind === "externallink" && part !== undefined && !policy.dde && (await isDdeLink(archive, part))) {
+      if (relationship.kind === "externallink" && part !== undefined && !policy.dde && (await isDdeLink(archive, part, work))) {
         throw new DocumentFault("dde", part.name)
       }
     }
@@ -149,7 +153,7 @@ const MAX_ALL_EMBEDDED_BYTES = 16 * 1024 * 1024
  * Documents within the document (the workbooks of charts, inserted sheets) must be sound and without macros too:
  * one level deep, and as far as reading them stays within the budget.
  */
-async function checkEmbeddedPackages(archive: Archive, types: ContentTypes): Promise<void> {
+async function checkEmbeddedPackages(archive: Archive, types: ContentTypes, work: Work): Promise<void> {
   let readBytes = 0
   for (const entry of archive.entries) {
     const type = types.typeOf(entry.name)
@@ -157,17 +161,18 @@ async function checkEmbeddedPackages(archive: Archive, types: ContentTypes): Pro
     readBytes += entry.plainBytes
     if (readBytes > MAX_ALL_EMBEDDED_BYTES) return
     const inner = memorySource(await archive.read(entry, MAX_EMBEDDED_BYTES))
-    const fault = await faultOfStart(inner).then((start) => start ?? faultOfPackage(inner))
-    if (fault === "macro_enabled") throw new DocumentFault("macro_enabled", entry.name)
+    const fault = await faultOfStart(inner).then((start) => start ?? faultOfPackage(inner, work))
+    if (fault === "macro_enabled" || fault === "too_complex") throw new DocumentFault(fault, entry.name)
     if (fault !== null) throw new DocumentFault("bad_embedded_document", entry.name)
   }
 }
 
-async function faultOfPackage(source: ByteSource): Promise<FaultReason | null> {
+async function faultOfPackage(source: ByteSource, work: Work): Promise<FaultReason | null> {
   try {
-    const archive = await openArchive(source)
-    const types = await readContentTypes(archive)
-    const { mainPart } = await findMainPart(archive, types)
+    // Directory, content types and main part tell; going through all its bytes would multiply what a check costs.
+    const archive = await openArchive(source, work, 0)
+    const types = await readContentTypes(archive, work)
+    const { mainPart } = await findMainPart(archive, types, work)
     checkParts(archive, types, EVERYTHING_ALLOWED, mainPart)
     return null
   } catch (error) {

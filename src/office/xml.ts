@@ -14,6 +14,7 @@ export type XmlElement = {
 /** Encodings that a declaration may name: the bytes decide between UTF-8 and UTF-16, so no others can hide a tag. */
 const UNICODE = /^utf-?(?:8|16(?:le|be)?)$|^(?:us-)?ascii$/i
 const WESTERN = /^(?:iso-8859-1|windows-1252)$/i
+const western = new TextDecoder("windows-1252")
 const DECLARATION = /^<\?xml\s[^>]*?encoding\s*=\s*["']([^"']*)["']/
 
 /**
@@ -24,7 +25,7 @@ export function decodeXml(bytes: Uint8Array, isWhole = true): string {
   const [a, b] = bytes
   const isLittle = (a === 0xff && b === 0xfe) || (a === 0x3c && b === 0)
   const isBig = (a === 0xfe && b === 0xff) || (a === 0 && b === 0x3c)
-  const start = new TextDecoder("windows-1252").decode(bytes.subarray(0, 200))
+  const start = western.decode(bytes.subarray(0, 200))
   const declared = DECLARATION.exec(start.replace(/^\u00ef\u00bb\u00bf/, ""))?.[1] ?? "utf-8"
   if (!UNICODE.test(declared) && !WESTERN.test(declared)) throw new DocumentFault("bad_xml")
   const encoding = isLittle ? "utf-16le" : isBig ? "utf-16be" : WESTERN.test(declared) ? "windows-1252" : "utf-8"
@@ -36,7 +37,9 @@ export function decodeXml(bytes: Uint8Array, isWhole = true): string {
 }
 
 const NAME = String.raw`[\p{L}_][\p{L}\p{N}_.\-]*(?::[\p{L}_][\p{L}\p{N}_.\-]*)?`
-const START_TAG = new RegExp(String.raw`<(${NAME})((?:\s+${NAME}\s*=\s*(?:"[^"<]*"|'[^'<]*'))*)\s*(/?)>`, "uy")
+/** All attributes of a tag, as a pattern. */
+export const ATTRIBUTES = String.raw`(?:\s+${NAME}\s*=\s*(?:"[^"<]*"|'[^'<]*'))*`
+const START_TAG = new RegExp(String.raw`<(${NAME})(${ATTRIBUTES})\s*(/?)>`, "uy")
 const END_TAG = new RegExp(String.raw`</(${NAME})\s*>`, "uy")
 const ATTRIBUTE = new RegExp(String.raw`(${NAME})\s*=\s*(?:"([^"]*)"|'([^']*)')`, "gu")
 const SKIPPED = [/<\?[^]*?\?>/y, /<!--[^]*?-->/y, /<!\[CDATA\[[^]*?\]\]>/y, /[^<]+/y]
@@ -104,7 +107,8 @@ function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | n
   return pattern.exec(text)
 }
 
-function parseAttributes(text: string): Map<string, string> {
+/** @param text - attributes that ATTRIBUTES has matched */
+export function parseAttributes(text: string): Map<string, string> {
   const attributes = new Map<string, string>()
   for (const [, name = "", double, single] of text.matchAll(ATTRIBUTE)) {
     if (attributes.has(name)) throw new DocumentFault("bad_xml")

@@ -17,6 +17,8 @@ const EXTRA_ZIP64 = 0x0001
 const EXTRA_UNICODE_PATH = 0x7075
 const ALL_ONES_32 = 0xffffffff
 
+const NO_FIELDS: ReadonlyMap<number, Uint8Array> = new Map()
+
 /** An entry with the bytes that are its own: from its header to the next entry or the directory. */
 export type PlacedEntry = { entry: ZipEntry; endOffset: number }
 
@@ -59,7 +61,7 @@ export async function checkLocalHeader(source: ByteSource, placed: PlacedEntry):
   const slack = slackBytes(placed)
   if (extraBytes > slack) throw new DocumentFault("overlapping_entries", entry.name)
   const extraOffset = entry.headerOffset + LOCAL_BYTES + entry.nameBytes.length
-  const extra = parseExtraFields(await source.read(extraOffset, extraBytes), entry.name)
+  const extra = extraBytes === 0 ? NO_FIELDS : parseExtraFields(await source.read(extraOffset, extraBytes), entry.name)
   const secondName = extra.get(EXTRA_UNICODE_PATH)?.subarray(5)
   if (secondName !== undefined && !isEqual(secondName, entry.nameBytes)) throw differs()
   const hasDescriptor = (flags & DESCRIPTOR_FLAG) !== 0

@@ -2,7 +2,7 @@
 import { env } from "cloudflare:workers"
 import { describe, expect, it } from "vitest"
 import { blobs, files, uploads } from "../../src/db/schema.ts"
-import { corpus, docxOfSize, minimalParts, realDocument, relationships, zipOf } from "../support/documents.ts"
+import { docxOfSize, minimalParts, realDocument, relationships, zipOf } from "../support/documents.ts"
 import { type ProblemBody, type RequestOptions, type TestClient, createTestClient } from "../support/client.ts"
 
 const UPLOAD = "/api/ops/upload"

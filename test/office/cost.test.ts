@@ -62,9 +62,8 @@ describe("a document of 100 MB", () => {
   })
 
   it("is checked at that cost where it is hostile, too", async () => {
-    const relationshipPart = /slide1\.xml\.rels$/
     const { bytes, directoryBytes } = presentation(100, MIB, ({ name }) =>
-      relationshipPart.test(name) ? { content: crypto.getRandomValues(new Uint8Array(65_536)), method: 0 } : {},
+      name.endsWith("slide1.xml.rels") ? { content: crypto.getRandomValues(new Uint8Array(65_536)), method: 0 } : {},
     )
     const source = counted(bytes)
     expect(await checkDocument(source, "pptx")).toMatchObject({ fault: "bad_xml" })

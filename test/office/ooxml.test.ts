@@ -334,6 +334,9 @@ describe("a package", () => {
     ["another prefix and quotes", field("DDE x").replaceAll("w:", "v:").replaceAll('"', "'")],
     ["a simple field", '<w:fldSimple w:instr=" DDE x y"/>'],
     ["a simple field behind a bracket", "<w:fldSimple w:a='>' w:instr=' DDE x y'/>"],
+    ["a simple field behind a decoy", "<w:fldSimple w:a=' instr=&quot;PAGE&quot; ' w:instr=' DDE x y'/>"],
+    ["CDATA", field("<![CDATA[DDE x]]>")],
+    ["an attribute of references", field("DDE x").replace('"begin"', '"&#98;egin"')],
     ["a field within a field", field("IF ", field("DDE x"), "= 1")],
     [
       "a field behind a field within a field",
