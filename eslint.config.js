@@ -12,13 +12,14 @@ export const mayUse = {
   index: ["app", "scheduled"],
   app: ["http", "deps"],
   scheduled: ["deps", "domain"],
-  deps: ["config", "db", "blobs", "mail", "crypto", "domain"],
+  deps: ["config", "db", "blobs", "mail", "scan", "crypto", "domain"],
   config: ["crypto"],
   http: ["domain", "protocol"],
-  domain: ["db", "blobs", "mail", "crypto", "protocol", "office"],
+  domain: ["db", "blobs", "mail", "scan", "crypto", "protocol", "office"],
   db: [],
   blobs: [],
   mail: [],
+  scan: [],
   crypto: [],
   protocol: [],
   office: [],
@@ -39,7 +40,7 @@ const PACKAGES = {
   "cloudflare:": [],
 }
 
-const FOLDERS = ["http", "domain", "db", "blobs", "mail", "crypto", "protocol", "office"]
+const FOLDERS = ["http", "domain", "db", "blobs", "mail", "scan", "crypto", "protocol", "office"]
 
 function boundaryRule(ring) {
   const allowed = new Set([ring, ...mayUse[ring], ...(LEAVES.includes(ring) ? [] : LEAVES)])

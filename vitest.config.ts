@@ -49,7 +49,7 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: ["test/node/**", "test/e2e/**", "test/timing/**"],
           setupFiles: ["./test/support/production-caps.ts", "./test/support/apply-migrations.ts"],
-          globalSetup: ["./test/support/mail-server.ts"],
+          globalSetup: ["./test/support/mail-server.ts", "./test/support/scanner-server.ts"],
           testTimeout: 30_000,
         },
       },

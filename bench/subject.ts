@@ -12,13 +12,28 @@ import { PROJECT_DIR, applyMigrations } from "../scripts/wrangler.ts"
 
 const ACCOUNT = { email: "bench@example.com", password: "a password for the bench" }
 const MAIN_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+const PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+const RELATIONSHIP = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument"
+
+/** The parts of a .docx with this media part. */
+export function documentParts(media: Uint8Array): Record<string, Uint8Array> {
+  const text = new TextEncoder()
+  const types = `<Types xmlns="${PACKAGE}/content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="bin" ContentType="application/octet-stream"/><Override PartName="/d.xml" ContentType="${MAIN_TYPE}"/></Types>`
+  const rels = `<Relationships xmlns="${PACKAGE}/relationships"><Relationship Id="r" Type="${RELATIONSHIP}" Target="d.xml"/></Relationships>`
+  const main = '<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"/>'
+  return {
+    "[Content_Types].xml": text.encode(types),
+    "_rels/.rels": text.encode(rels),
+    "d.xml": text.encode(main),
+    "media.bin": media,
+  }
+}
 
 /** Writes a .docx of about that size, incompressible. */
 export function writeDocument(path: string, sizeBytes: number): void {
   const media = new Uint8Array(sizeBytes)
   for (let at = 0; at < sizeBytes; at += 2 ** 28) randomFillSync(media, at, Math.min(2 ** 28, sizeBytes - at))
-  const types = `<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Override PartName="/d.xml" ContentType="${MAIN_TYPE}"/></Types>`
-  writeFileSync(path, zipSync({ "[Content_Types].xml": new TextEncoder().encode(types), "media.bin": media }, { level: 0 }))
+  writeFileSync(path, zipSync(documentParts(media), { level: 0 }))
 }
 
 function runCurl(stdout: "pipe" | "ignore", args: readonly string[]): Promise<string> {

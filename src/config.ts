@@ -31,7 +31,14 @@ export type Config = {
   passwordMinChars: number
   auditRetentionDays: number
   requireTotpForOps: boolean
+  /** What documents may bring along. */
+  documents: DocumentSettings
+  /** Asked about every document before it is published; null for nobody. */
+  scanner: ScannerSettings | null
 }
+
+export type DocumentSettings = { externalRelationships: boolean; embeddedObjects: boolean; activeX: boolean; dde: boolean }
+export type ScannerSettings = { url: string; timeoutMs: number }
 
 /** One thing that keeps Sealpost from starting. */
 export type ConfigFault = { variable: string; fault: string; remedy: string }
@@ -57,6 +64,13 @@ const integer = (min: number, max: number) =>
     .regex(/^\d{1,15}$/)
     .transform(Number)
     .pipe(z.number().min(min).max(max))
+
+/** "true" or "false", also without quotes in wrangler.toml. */
+const flag = z
+  .enum(["true", "false"])
+  .default("false")
+  .transform((text) => text === "true")
+const FLAG_REMEDY = 'set it to "true" to allow this in documents, or leave it out'
 
 const MAIL_FROM = /^(?:[^<>\p{Cc}]{1,100}<)?[^\s<>@,;]+@[^\s<>@,;]+\.[^\s<>@,;]+>?$/u
 
@@ -101,6 +115,18 @@ const settings = {
   REQUIRE_TOTP_FOR_OPS: {
     schema: z.enum(["true", "false"]).default("false"),
     remedy: 'set it to "true" or "false"',
+  },
+  ALLOW_EXTERNAL_RELATIONSHIPS: { schema: flag, remedy: FLAG_REMEDY },
+  ALLOW_EMBEDDED_OBJECTS: { schema: flag, remedy: FLAG_REMEDY },
+  ALLOW_ACTIVEX: { schema: flag, remedy: FLAG_REMEDY },
+  ALLOW_DDE: { schema: flag, remedy: FLAG_REMEDY },
+  SCANNER_URL: {
+    schema: baseUrl.optional(),
+    remedy: "leave it out to scan nothing, or give the https URL that takes documents (docs/documents.md)",
+  },
+  SCANNER_TIMEOUT_MS: {
+    schema: integer(100, 120_000).default(30_000),
+    remedy: "give a whole number of milliseconds from 100 to 120000",
   },
 } as const
 type Settings = { [K in keyof typeof settings]: z.output<(typeof settings)[K]["schema"]> }
@@ -178,6 +204,13 @@ export function parseConfig(env: Record<string, unknown>): { config: Config; sec
       passwordMinChars: values.PASSWORD_MIN_LENGTH,
       auditRetentionDays: values.AUDIT_RETENTION_DAYS,
       requireTotpForOps: values.REQUIRE_TOTP_FOR_OPS === "true",
+      documents: {
+        externalRelationships: values.ALLOW_EXTERNAL_RELATIONSHIPS,
+        embeddedObjects: values.ALLOW_EMBEDDED_OBJECTS,
+        activeX: values.ALLOW_ACTIVEX,
+        dde: values.ALLOW_DDE,
+      },
+      scanner: values.SCANNER_URL === undefined ? null : { url: values.SCANNER_URL, timeoutMs: values.SCANNER_TIMEOUT_MS },
     },
     secrets,
   }

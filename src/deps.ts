@@ -12,11 +12,14 @@ import type { Powers, RequestOrigin, SealTurn } from "./domain/powers.ts"
 import { createConsoleMailer } from "./mail/console.ts"
 import { createMailChannelsMailer } from "./mail/mailchannels.ts"
 import type { Mailer } from "./mail/mailer.ts"
+import { createHttpScanner } from "./scan/http-scanner.ts"
+import type { Scanner } from "./scan/scanner.ts"
 
 type Runtime = {
   config: Config
   keys: Keys
   mailer: Mailer
+  scanner: Scanner | null
   memory: MemoryBudget
   partHeaders: PartHeaders
   hashing: HashQueue
@@ -34,6 +37,7 @@ async function createRuntime(env: Bindings): Promise<Runtime> {
     config,
     keys: await importKeys(secrets),
     mailer,
+    scanner: config.scanner === null ? null : createHttpScanner(config.scanner),
     memory: createMemoryBudget(config.memoryBudgetBytes),
     partHeaders: createPartHeaders(),
     hashing: createHashQueue(),
@@ -56,12 +60,13 @@ export type Occasion = Pick<Powers, "now" | "afterwards" | "log"> & { request: R
  * @throws AppError `misconfigured` naming every variable that is missing or unusable
  */
 export async function createDeps(env: Bindings, occasion: Occasion): Promise<Powers> {
-  const { config, keys, mailer, memory, partHeaders, hashing, sealing } = await runtimeOf(env)
+  const { config, keys, mailer, scanner, memory, partHeaders, hashing, sealing } = await runtimeOf(env)
   return {
     db: createDb(env.DB),
     blobs: createBlobStore(env.BLOBS),
     keys,
     mailer,
+    scanner,
     memory,
     partHeaders,
     hashing,

@@ -40,6 +40,8 @@ export type ErrorCode =
   | "reset_token_spent"
   // Documents
   | "unsupported_document"
+  | "document_refused"
+  | "scanner_unavailable"
   // Links
   | "link_not_found"
   | "link_not_yours"
@@ -72,6 +74,8 @@ export type AppErrorOptions = {
   retryAfterSeconds?: number
   /** Which quota is used up, for `too_many_requests`; its name says what is counted. */
   quota?: { policy: string; quota: number; windowSeconds: number }
+  /** Which rule about documents is broken, in which part, and what to do, for `unsupported_document` and `document_refused`. */
+  refusal?: { reason: string; remedy: string; part?: string }
   /** For the log: why really. May name internals, never a secret. */
   reason?: string
   cause?: unknown

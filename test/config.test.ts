@@ -36,6 +36,21 @@ describe("parseConfig", () => {
     expect(faultsOf({ ...deployed, LINK_LIFETIME_SECONDS: 0.5 })).toEqual(["LINK_LIFETIME_SECONDS"])
   })
 
+  it("allows nothing in documents and asks no scanner, unless told", () => {
+    const nothing = { externalRelationships: false, embeddedObjects: false, activeX: false, dde: false }
+    expect(parseConfig(deployed)).toMatchObject({ config: { documents: nothing, scanner: null } })
+    const told = {
+      ...deployed,
+      ALLOW_DDE: true,
+      ALLOW_ACTIVEX: "true",
+      ALLOW_EMBEDDED_OBJECTS: "false",
+      SCANNER_URL: "https://s.example/",
+    }
+    expect(parseConfig(told)).toMatchObject({
+      config: { documents: { ...nothing, dde: true, activeX: true }, scanner: { url: "https://s.example/", timeoutMs: 30_000 } },
+    })
+  })
+
   it("names everything that is missing at once", () => {
     expect(faultsOf({})).toEqual(["PUBLIC_ORIGIN", "MAIL_TRANSPORT", "MAIL_FROM", ...SECRET_NAMES])
   })
@@ -62,6 +77,9 @@ describe("parseConfig", () => {
     [{ MAILCHANNELS_API_KEY: undefined }, "MAILCHANNELS_API_KEY"],
     [{ MAILCHANNELS_BASE_URL: "http://mail.example.com" }, "MAILCHANNELS_BASE_URL"],
     [{ MAX_FILE_BYTES: "10 MB" }, "MAX_FILE_BYTES"],
+    [{ ALLOW_DDE: "yes" }, "ALLOW_DDE"],
+    [{ SCANNER_URL: "http://scanner.example.com" }, "SCANNER_URL"],
+    [{ SCANNER_TIMEOUT_MS: "1s" }, "SCANNER_TIMEOUT_MS"],
     [{ MAX_FILE_BYTES: "0" }, "MAX_FILE_BYTES"],
     [{ LINK_LIFETIME_SECONDS: "604801" }, "LINK_LIFETIME_SECONDS"],
     [{ LINK_LIFETIME_SECONDS: "1e3" }, "LINK_LIFETIME_SECONDS"],

@@ -209,6 +209,8 @@ export const blobs = sqliteTable(
     wrappedKey: text("wrapped_key").notNull(),
     /** 32 bytes, hex. */
     commitment: text().notNull(),
+    /** What the scanner said of these bytes (domain/scanning.ts), as JSON; null when none was asked. */
+    scan: text(),
   },
   (table) => [
     primaryKey({ columns: [table.fileId, table.version] }),

@@ -258,6 +258,9 @@ export async function openContent(
   }
 }
 
+/** Small reads are served out of one such piece: opening a segment for each of them would cost far more. */
+const WINDOW_BYTES = 128 * 1024
+
 /**
  * Random access to a sealed file's plaintext, for checking a document before it is published.
  * @param lease - the upload's own share, with room for a run of segments
@@ -266,19 +269,60 @@ export async function contentSource(deps: ContentDeps, blob: BlobRow, lease: Mem
   if (!isSane(blob)) throw await unreadable(deps, blob, "row")
   const unlocking = unlock(deps, blob)
   await unlocking
+  let held = { offset: 0, bytes: new Uint8Array(0) }
+  async function open(offset: number, lengthBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+    const plaintext = new Uint8Array(lengthBytes)
+    if (lengthBytes === 0) return plaintext
+    let filled = 0
+    for await (const run of plaintextOf(deps, blob, unlocking, { start: offset, end: offset + lengthBytes }, lease)) {
+      for (const bytes of run) {
+        plaintext.set(bytes, filled)
+        filled += bytes.length
+      }
+    }
+    return plaintext
+  }
   return {
     sizeBytes: blob.sizeBytes,
     async read(offset, lengthBytes) {
-      const plaintext = new Uint8Array(lengthBytes)
-      if (lengthBytes === 0) return plaintext
-      let filled = 0
-      for await (const run of plaintextOf(deps, blob, unlocking, { start: offset, end: offset + lengthBytes }, lease)) {
-        for (const bytes of run) {
-          plaintext.set(bytes, filled)
-          filled += bytes.length
-        }
+      if (lengthBytes >= WINDOW_BYTES / 2) return open(offset, lengthBytes)
+      if (offset < held.offset || offset + lengthBytes > held.offset + held.bytes.length) {
+        // Half a window before it: the parts that a check reads lie near each other, in any order.
+        const start = Math.max(0, offset - (offset % (WINDOW_BYTES / 2)))
+        held = { offset: start, bytes: await open(start, Math.min(WINDOW_BYTES, blob.sizeBytes - start)) }
       }
-      return plaintext
+      return held.bytes.subarray(offset - held.offset, offset - held.offset + lengthBytes)
     },
+  }
+}
+
+/**
+ * Hands a sealed file's plaintext to `use` as a stream, within the upload's own share. The stream is over when this
+ * returns, whether or not it was read to its end.
+ */
+export async function withContentStream<T>(
+  deps: ContentDeps,
+  blob: BlobRow,
+  lease: MemoryLease,
+  use: (plaintext: ReadableStream<Uint8Array>) => Promise<T>,
+): Promise<T> {
+  if (!isSane(blob)) throw await unreadable(deps, blob, "row")
+  const unlocking = unlock(deps, blob)
+  await unlocking
+  const { readable, writable } = new FixedLengthStream(blob.sizeBytes)
+  const writer = writable.getWriter()
+  async function pour(): Promise<void> {
+    for await (const run of plaintextOf(deps, blob, unlocking, { start: 0, end: blob.sizeBytes }, lease)) {
+      for (const bytes of run) await writer.write(bytes)
+    }
+    await writer.close()
+  }
+  // What breaks here breaks the stream, and with it whatever reads it.
+  const pouring = pour().catch((error: unknown) => writer.abort(error).catch(() => undefined))
+  try {
+    return await use(readable)
+  } finally {
+    await writer.abort().catch(() => undefined)
+    await pouring
   }
 }

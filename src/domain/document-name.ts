@@ -1,6 +1,7 @@
-// What a document may be called. Names are for people: they never become a storage key or a path.
+// The name of a document as its uploader gave it, and what may be shown of it to others.
 import { AppError, fieldError } from "../errors.ts"
 import { DOCUMENT_TYPES, type DocumentType } from "../office/document-type.ts"
+import { deceptiveCharacter } from "./visible-text.ts"
 
 export { mediaTypes } from "../office/document-type.ts"
 
@@ -10,9 +11,59 @@ export type DocumentName = { name: string; type: DocumentType }
 const MAX_NAME_BYTES = 255
 export const ALLOWED_TYPES_TEXT = "Allowed are .docx, .xlsx and .pptx."
 
-/** Controls, and characters that reorder or hide text (UAX #9, Unicode TR36): they fake extensions. */
-const DECEPTIVE = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/u
-const COMBINING_RUN = /\p{Mn}{9}/u
+const COMBINING_RUN = /\p{M}{9}/u
+/** Devices of Windows, whatever extension follows: no recipient there can save such a file. */
+const RESERVED = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)$/i
+
+/** Extensions of relatives, and what to do with them. */
+const relatives: readonly { extensions: readonly string[]; reason: string; sentence: string; remedy: string }[] = [
+  {
+    extensions: ["docm", "xlsm", "pptm", "ppsm", "potm", "dotm", "xltm", "xlam", "ppam", "sldm"],
+    reason: "macro_extension",
+    sentence: "is that of a document with macros.",
+    remedy: "Save it as a document without macros: .docx, .xlsx or .pptx. Renaming it is not enough.",
+  },
+  {
+    extensions: ["dotx", "xltx", "potx"],
+    reason: "template_extension",
+    sentence: "is that of a template.",
+    remedy: "Open it and save it as a document: .docx, .xlsx or .pptx.",
+  },
+  {
+    extensions: ["ppsx"],
+    reason: "slide_show_extension",
+    sentence: "is that of a slide show.",
+    remedy: "Open it and save it as a presentation (.pptx).",
+  },
+  {
+    extensions: ["xlsb"],
+    reason: "binary_workbook_extension",
+    sentence: "is that of a binary workbook.",
+    remedy: "Save it as an Excel workbook (.xlsx).",
+  },
+  {
+    extensions: ["doc", "xls", "ppt", "pps", "dot", "xlt", "pot", "rtf"],
+    reason: "legacy_extension",
+    sentence: "is that of an old format.",
+    remedy: "Open it and save it in the current format: .docx, .xlsx or .pptx.",
+  },
+]
+
+function otherExtension(extension: string): AppError {
+  const relative = relatives.find(({ extensions }) => extensions.includes(extension))
+  const { reason, remedy } = relative ?? {
+    reason: "other_extension",
+    remedy: "Save the document as .docx, .xlsx or .pptx and upload that.",
+  }
+  const sentence =
+    relative === undefined
+      ? "The file name does not end in an allowed extension."
+      : `The extension .${extension} ${relative.sentence}`
+  return new AppError("unsupported_document", {
+    detail: `${sentence} ${remedy} ${ALLOWED_TYPES_TEXT}`,
+    refusal: { reason, remedy },
+  })
+}
 
 /**
  * Turns a name as sent into the name that is stored: no directories, Unicode NFC, one clean final extension.
@@ -23,8 +74,9 @@ export function parseDocumentName(sent: string): DocumentName {
   const base = sent.slice(Math.max(sent.lastIndexOf("/"), sent.lastIndexOf("\\")) + 1)
   const name = base.normalize("NFC").trimStart()
   // Before trimming: a byte order mark counts as white space there.
-  if (!base.isWellFormed() || DECEPTIVE.test(base)) {
-    throw fieldError("file", "name_characters", "The file name contains control or invisible characters.")
+  const deceptive = base.isWellFormed() ? deceptiveCharacter(base) : "a lone surrogate"
+  if (deceptive !== null) {
+    throw fieldError("file", "name_characters", `The file name contains a control or invisible character (${deceptive}).`)
   }
   if (COMBINING_RUN.test(name)) throw fieldError("file", "name_characters", "The file name stacks too many accents.")
   if (new TextEncoder().encode(name).length > MAX_NAME_BYTES) {
@@ -33,12 +85,11 @@ export function parseDocumentName(sent: string): DocumentName {
   const dot = name.lastIndexOf(".")
   const extension = name.slice(dot + 1).toLowerCase()
   const type = DOCUMENT_TYPES.find((known) => known === extension)
-  if (dot < 0 || type === undefined) {
-    throw new AppError("unsupported_document", {
-      detail: `The file name does not end in an allowed extension. ${ALLOWED_TYPES_TEXT}`,
-    })
+  if (dot < 0 || type === undefined) throw otherExtension(dot < 0 ? "" : extension)
+  const stem = name.slice(0, dot)
+  if (stem.trim() === "") throw fieldError("file", "name_missing", "The file name has nothing before its extension.")
+  if (RESERVED.test(stem.replace(/\..*$/, "").trim())) {
+    throw fieldError("file", "name_reserved", "Windows keeps this name for a device; nobody could save the file there.")
   }
-  if (name.slice(0, dot).trim() === "")
-    throw fieldError("file", "name_missing", "The file name has nothing before its extension.")
   return { name, type }
 }

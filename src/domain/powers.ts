@@ -4,6 +4,8 @@ import type { BlobStore } from "../blobs/store.ts"
 import type { AuditKeys } from "../crypto/audit-mac.ts"
 import type { Keys } from "../crypto/keys.ts"
 import type { Db } from "../db/client.ts"
+import type { DocumentPolicy } from "../office/policy.ts"
+import type { Scanner } from "../scan/scanner.ts"
 import type { Mailer } from "../mail/mailer.ts"
 import type { HashQueue } from "./hashing.ts"
 import type { MemoryBudget } from "./memory.ts"
@@ -15,6 +17,8 @@ export type Policy = {
   maxFileBytes: number
   linkLifetimeSeconds: number
   passwordMinChars: number
+  /** What a genuine document may bring along. */
+  documents: DocumentPolicy
   /** Ops accounts without a second factor may only enrol one. */
   requireTotpForOps: boolean
   auditRetentionDays: number
@@ -49,6 +53,8 @@ export type Powers = {
   blobs: BlobStore
   keys: Keys
   mailer: Mailer
+  /** Asked about every document before it is published; null when none is configured. */
+  scanner: Scanner | null
   policy: Policy
   /** Shared by all requests of the isolate. */
   memory: MemoryBudget

@@ -17,19 +17,18 @@ import { type BlobRow, insertBlob, insertUploadedFile } from "../db/files.ts"
 import { deleteUpload, discardObjectOfUpload, insertUpload, listUploadsBefore, setMultipartId } from "../db/uploads.ts"
 import { AppError } from "../errors.ts"
 import { memorySource } from "../office/byte-source.ts"
-import { checkDocument, refuseByStart } from "../office/ooxml.ts"
 import type { StoredPart } from "../blobs/store.ts"
 import { auditEvent } from "./audit.ts"
 import { type Digests, type ExpectedDigests, createDigests, digestMismatch } from "./digests.ts"
 import { type DocumentName, parseDocumentName } from "./document-name.ts"
-import { refuseDocument } from "./document-refusal.ts"
-import { type ContentDeps, contentSource } from "./content.ts"
+import { requireCleanScan, requireDocument, requireStart } from "./document-check.ts"
+import { type ContentDeps, contentSource, withContentStream } from "./content.ts"
 import type { ListedFile } from "./files.ts"
 import type { MemoryLease } from "./memory.ts"
 import type { Powers } from "./powers.ts"
 import { newId } from "../ids.ts"
 
-export type UploadDeps = ContentDeps & Pick<Powers, "policy">
+export type UploadDeps = ContentDeps & Pick<Powers, "policy" | "scanner">
 
 /** Longer than any upload can run, so that the sweeper never touches a live one. */
 const ABANDONED_AFTER_MS = 24 * 60 * 60_000
@@ -100,8 +99,8 @@ export type UploadRequest = {
 
 /**
  * Receives, seals, checks and publishes one document.
- * @throws AppError `unsupported_document`, `validation_failed`, `payload_too_large`, `digest_mismatch`; nothing is
- *   stored then · `busy` when too many transfers are running
+ * @throws AppError `unsupported_document`, `document_refused`, `validation_failed`, `payload_too_large`, `digest_mismatch`,
+ *   `scanner_unavailable`; nothing is stored then · `busy` when too many transfers are running
  */
 export async function receiveDocument(deps: UploadDeps, upload: UploadRequest): Promise<ListedFile> {
   const name = parseDocumentName(upload.sentName)
@@ -130,7 +129,7 @@ async function storeContent(
   try {
     const first = await parts.next()
     if (first.done === true) throw new TypeError("a stream has at least one part")
-    refuseDocument(refuseByStart(first.value.plaintext), draft.name.type)
+    await requireStart(memorySource(first.value.plaintext), draft.name.type)
     const digest = createDigests(upload.expected)
     if (first.value.isLast) return await storeSmall(deps, draft, first.value, digest, buffers, lease)
     return await storeLarge(deps, draft, first.value, parts, digest, buffers, lease)
@@ -148,9 +147,11 @@ async function storeSmall(
   buffers: PartBuffers,
   lease: MemoryLease,
 ): Promise<BlobRow> {
-  refuseDocument(await checkDocument(memorySource(part.plaintext), draft.name.type), draft.name.type)
+  await requireDocument(deps, memorySource(part.plaintext), draft.name.type)
   digest.update(part.plaintext)
   if (!digest.matches()) throw digestMismatch("Repr-Digest")
+  const facts = { type: draft.name.type, sizeBytes: part.plaintext.length, sha256: digest.sha256Hex() }
+  const scan = await requireCleanScan(deps, facts, (use) => use(part.plaintext))
   const version = { fileId: draft.fileId, fileVersion: FIRST_VERSION }
   const { fileKey, wrapped } = await createFileKey(deps.keys.masterKeys, version)
   const associatedData = partAssociatedData({ ...version, partIndex: 0, isLastPart: true })
@@ -158,7 +159,7 @@ async function storeSmall(
   await insertUpload(deps.db, { objectKey: draft.objectKey, ownerId: draft.ownerId, startedAtMs: deps.now() })
   await cleaningUp(deps, draft, null, () => deps.blobs.put(draft.objectKey, sealed))
   lease.giveBack(buffers.sealed.buffer)
-  return blobRow(draft, { sizeBytes: part.plaintext.length, digest, wrapped })
+  return { ...blobRow(draft, { sizeBytes: part.plaintext.length, digest, wrapped }), scan }
 }
 
 async function storeLarge(
@@ -180,8 +181,10 @@ async function storeLarge(
     const row = blobRow(draft, stored)
     // The sealed buffer has done its work; the check reads through a smaller one out of the same share.
     lease.giveBack(buffers.sealed.buffer)
-    refuseDocument(await checkDocument(await contentSource(deps, row, lease), draft.name.type), draft.name.type)
-    return row
+    await requireDocument(deps, await contentSource(deps, row, lease), draft.name.type)
+    const facts = { type: draft.name.type, sizeBytes: row.sizeBytes, sha256: row.sha256 }
+    const scan = await requireCleanScan(deps, facts, (use) => withContentStream(deps, row, lease, use))
+    return { ...row, scan }
   })
 }
 
@@ -233,6 +236,7 @@ function blobRow(draft: Draft, stored: Stored): BlobRow {
     keyId: stored.wrapped.keyId,
     wrappedKey: toHex(stored.wrapped.wrappedKey),
     commitment: toHex(stored.wrapped.commitment),
+    scan: null,
   }
 }
 

@@ -44,6 +44,8 @@ export const problems = {
   reset_token_invalid: { status: 400, title: "Not a link of ours" },
   reset_token_spent: { status: 410, title: "Link used or expired" },
   unsupported_document: { status: 415, title: "Not a document that is taken here" },
+  document_refused: { status: 422, title: "Not a genuine document" },
+  scanner_unavailable: { status: 503, title: "Scanner not available" },
   link_not_found: { status: 404, title: "No such link" },
   link_not_yours: { status: 403, title: "Not your link" },
   link_expired: { status: 410, title: "Link expired" },
@@ -72,7 +74,7 @@ const challenges: Partial<Record<ErrorCode, string>> = {
 
 export function problemResponse(error: AppError, requestId: string): Response {
   const { status, title } = problems[error.code]
-  const { detail, fields, allow, unsatisfiedSizeBytes, retryAfterSeconds, quota } = error.options
+  const { detail, fields, allow, unsatisfiedSizeBytes, retryAfterSeconds, quota, refusal } = error.options
   const body = {
     type: problemType(error.code),
     title,
@@ -82,6 +84,10 @@ export function problemResponse(error: AppError, requestId: string): Response {
     instance: `urn:uuid:${requestId}`,
     requestId,
     errors: fields,
+    // Extension members (RFC 9457 section 3.2), for programs: what is wrong, in which part, what to do.
+    reason: refusal?.reason,
+    part: refusal?.part,
+    remedy: refusal?.remedy,
   }
   const headers = new Headers({ "Content-Type": "application/problem+json; charset=utf-8" })
   const challenge = challenges[error.code]

@@ -1,66 +1,192 @@
-// Is this package the document that its name says? Decided by the package's own content-types part
-// (ECMA-376 Part 2 section 10.1.2), read from the ZIP directory, never by the first bytes or the extension.
-import type { ByteSource } from "./byte-source.ts"
-import { type DocumentType, mainPartTypes } from "./document-type.ts"
-import { XmlFault, parseXml } from "./xml.ts"
-import { ZipFault, readZipDirectory, readZipEntry } from "./zip.ts"
+// Is this package the genuine document that its name says? Decided by the package itself (ECMA-376 Part 2): its
+// content types, its relationships, its main part; never by the first bytes or the extension.
+import { type Archive, openArchive } from "./archive.ts"
+import { type ByteSource, memorySource } from "./byte-source.ts"
+import { CONTENT_TYPES_PART, type ContentTypes, parseContentTypes } from "./content-types.ts"
+import {
+  type DocumentType,
+  isDocumentMediaType,
+  isMacroName,
+  isMacroRelationship,
+  isMacroType,
+  mainPartKind,
+  mainRoots,
+} from "./document-type.ts"
+import { DocumentFault, type FaultReason, inPart } from "./fault.ts"
+import { isDdeLink, refuseDdeFields } from "./dde.ts"
+import { faultOfStart, kindOfArchive } from "./other-formats.ts"
+import { type DocumentPolicy, EVERYTHING_ALLOWED, STRICTEST_POLICY, partFault, refuseFault, relationshipFault } from "./policy.ts"
+import {
+  PACKAGE_RELATIONSHIPS,
+  type Relationship,
+  isRelationshipPart,
+  parseRelationships,
+  resolveTarget,
+  sourceOf,
+} from "./relationships.ts"
+import { parseXml } from "./xml.ts"
+import { type Work, createWork } from "./work.ts"
+import type { ZipEntry } from "./zip-directory.ts"
 
-export type DocumentFault =
-  | "not_a_package"
-  | "encrypted_or_legacy"
-  | "no_content_types"
-  | "bad_content_types"
-  | "not_a_document"
-  | "macro_enabled"
-  | "other_type"
+export type DocumentVerdict =
+  | { fault: null }
+  | {
+      fault: FaultReason
+      /** The offending part, as the archive names it; may hold any characters. */
+      part?: string
+      /** What the document is instead. */
+      found?: DocumentType
+    }
 
-export type DocumentVerdict = { fault: null } | { fault: DocumentFault; found?: DocumentType; reason?: string }
-
-const CONTENT_TYPES_PART = "[Content_Types].xml"
-/** Ten thousand slides need about this much. */
-const MAX_CONTENT_TYPES_BYTES = 1024 * 1024
-const MACRO = /macroEnabled|vbaProject/i
-/** Compound File Binary: legacy .doc/.xls/.ppt, and the wrapper of password-protected documents (MS-CFB 2.2). */
-const CFB_SIGNATURE = [0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1]
-
-/** Do the first bytes already rule out a package? Saves taking the rest. */
-export function refuseByStart(start: Uint8Array): DocumentVerdict {
-  if (CFB_SIGNATURE.every((byte, i) => start[i] === byte)) return { fault: "encrypted_or_legacy" }
-  const isZip = start[0] === 0x50 && start[1] === 0x4b && start[2] === 3 && start[3] === 4
-  return isZip ? { fault: null } : { fault: "not_a_package", reason: "first bytes" }
-}
+/** Thirty thousand parts need about this much. */
+const MAX_CONTENT_TYPES_BYTES = 8 * 1024 * 1024
+/** A page of thousands of links. */
+const MAX_RELATIONSHIPS_BYTES = 4 * 1024 * 1024
+const MAIN_START_BYTES = 4096
+/** Items that are no parts: what Office leaves behind when it saves in place, and what macOS adds to archives. */
+const NO_PART = /^(?:\[trash\]\/|__MACOSX\/)|(?:^|\/)\.DS_Store$/
 
 /** Checks a whole document against the type that its name claims. */
-export async function checkDocument(source: ByteSource, expected: DocumentType): Promise<DocumentVerdict> {
+export async function checkDocument(
+  source: ByteSource,
+  expected: DocumentType,
+  policy: DocumentPolicy = STRICTEST_POLICY,
+): Promise<DocumentVerdict> {
+  const start = await checkStart(source)
+  if (start.fault !== null) return start
   try {
-    const byStart = refuseByStart(await source.read(0, Math.min(8, source.sizeBytes)))
-    if (byStart.fault !== null) return byStart
-    return await checkPackage(source, expected)
+    const work = createWork()
+    const found = await checkPackage(await openArchive(source, work), policy, work)
+    return found === expected ? { fault: null } : { fault: "other_type", found }
   } catch (error) {
-    if (error instanceof ZipFault) return { fault: "not_a_package", reason: error.message }
-    if (error instanceof XmlFault) return { fault: "bad_content_types", reason: error.message }
+    if (!(error instanceof DocumentFault)) throw error
+    return error.part === undefined ? { fault: error.reason } : { fault: error.reason, part: error.part }
+  }
+}
+
+/** Do the first bytes already rule out a document? */
+export async function checkStart(source: ByteSource): Promise<DocumentVerdict> {
+  const fault = await faultOfStart(source)
+  return fault === null ? { fault: null } : { fault }
+}
+
+async function checkPackage(archive: Archive, policy: DocumentPolicy, work: Work): Promise<DocumentType> {
+  const types = await readContentTypes(archive, work)
+  const { type, mainPart } = await findMainPart(archive, types, work)
+  // Everything that says what it is wins over everything that says what is inside: a macro document is told so.
+  checkParts(archive, types, policy, mainPart)
+  await checkRelationships(archive, types, policy, work)
+  await checkMainRoot(archive, mainPart, type)
+  await checkEmbeddedPackages(archive, types, work)
+  if (!policy.dde) await refuseDdeFields(archive, types, work)
+  await archive.prove()
+  return type
+}
+
+async function readContentTypes(archive: Archive, work: Work): Promise<ContentTypes> {
+  const entry = archive.find(CONTENT_TYPES_PART)
+  if (entry === undefined) throw await kindOfArchive(archive)
+  work.spend(entry.plainBytes)
+  return inPart(entry.name, async () => parseContentTypes(await archive.read(entry, MAX_CONTENT_TYPES_BYTES)))
+}
+
+async function readRelationships(archive: Archive, entry: ZipEntry, work: Work): Promise<Relationship[]> {
+  work.spend(entry.plainBytes)
+  return inPart(entry.name, async () => parseRelationships(await archive.read(entry, MAX_RELATIONSHIPS_BYTES)))
+}
+
+/** The part that the package's own relationships name as its document decides what the package is. */
+async function findMainPart(
+  archive: Archive,
+  types: ContentTypes,
+  work: Work,
+): Promise<{ type: DocumentType; mainPart: ZipEntry }> {
+  const entry = archive.find(PACKAGE_RELATIONSHIPS)
+  if (entry === undefined) throw new DocumentFault("no_relationships")
+  const targets = (await readRelationships(archive, entry, work))
+    .filter(({ kind, isExternal }) => kind === "officedocument" && !isExternal)
+    .map(({ target }) => resolveTarget("", target))
+  if (new Set(targets).size > 1) throw new DocumentFault("two_main_parts", entry.name)
+  const [target] = targets
+  if (target === undefined || target === null) throw new DocumentFault("no_main_part", entry.name)
+  const mainPart = archive.find(target)
+  if (mainPart === undefined) throw new DocumentFault("no_main_part", target)
+  const kind = mainPartKind(types.typeOf(mainPart.name) ?? "")
+  if (kind === null) throw new DocumentFault("not_a_document", mainPart.name)
+  if ("fault" in kind) throw new DocumentFault(kind.fault, mainPart.name)
+  return { type: kind.type, mainPart }
+}
+
+/** Only parts that are there count: some programs declare types for parts that they then do not write. */
+function checkParts(archive: Archive, types: ContentTypes, policy: DocumentPolicy, mainPart: ZipEntry): void {
+  for (const entry of archive.entries) {
+    if (entry.isDirectory || NO_PART.test(entry.name) || entry === archive.find(CONTENT_TYPES_PART)) continue
+    const type = types.typeOf(entry.name)
+    if (isMacroName(entry.name) || (type !== undefined && isMacroType(type))) throw new DocumentFault("macro_enabled", entry.name)
+    if (type === undefined) throw new DocumentFault("undeclared_part", entry.name)
+    if (entry !== mainPart && mainPartKind(type) !== null) throw new DocumentFault("two_main_parts", entry.name)
+    refuseFault(partFault(policy, type), entry.name)
+  }
+}
+
+async function checkRelationships(archive: Archive, types: ContentTypes, policy: DocumentPolicy, work: Work): Promise<void> {
+  for (const entry of archive.entries) {
+    if (!isRelationshipPart(entry.name)) continue
+    const source = sourceOf(entry.name)
+    for (const relationship of await readRelationships(archive, entry, work)) {
+      const target = relationship.isExternal ? null : resolveTarget(source, relationship.target)
+      const part = target === null ? undefined : archive.find(target)
+      const targetType = part === undefined ? undefined : types.typeOf(part.name)
+      if (isMacroRelationship(relationship.kind)) throw new DocumentFault("macro_enabled", entry.name)
+      refuseFault(relationshipFault(policy, relationship, targetType), entry.name)
+      if (relationship.kind === "externallink" && part !== undefined && !policy.dde && (await isDdeLink(archive, part, work))) {
+        throw new DocumentFault("dde", part.name)
+      }
+    }
+  }
+}
+
+const MAX_EMBEDDED_BYTES = 4 * 1024 * 1024
+const MAX_ALL_EMBEDDED_BYTES = 16 * 1024 * 1024
+
+/**
+ * Documents within the document (the workbooks of charts, inserted sheets) must be sound and without macros too:
+ * one level deep, and as far as reading them stays within the budget.
+ */
+async function checkEmbeddedPackages(archive: Archive, types: ContentTypes, work: Work): Promise<void> {
+  let readBytes = 0
+  for (const entry of archive.entries) {
+    const type = types.typeOf(entry.name)
+    if (type === undefined || !isDocumentMediaType(type) || !archive.canAfford(entry, MAX_EMBEDDED_BYTES)) continue
+    readBytes += entry.plainBytes
+    if (readBytes > MAX_ALL_EMBEDDED_BYTES) return
+    const inner = memorySource(await archive.read(entry, MAX_EMBEDDED_BYTES))
+    const fault = await faultOfStart(inner).then((start) => start ?? faultOfPackage(inner, work))
+    if (fault === "macro_enabled" || fault === "too_complex") throw new DocumentFault(fault, entry.name)
+    if (fault !== null) throw new DocumentFault("bad_embedded_document", entry.name)
+  }
+}
+
+async function faultOfPackage(source: ByteSource, work: Work): Promise<FaultReason | null> {
+  try {
+    // Directory, content types and main part tell; going through all its bytes would multiply what a check costs.
+    const archive = await openArchive(source, work, 0)
+    const types = await readContentTypes(archive, work)
+    const { mainPart } = await findMainPart(archive, types, work)
+    checkParts(archive, types, EVERYTHING_ALLOWED, mainPart)
+    return null
+  } catch (error) {
+    if (error instanceof DocumentFault) return error.reason
     throw error
   }
 }
 
-async function checkPackage(source: ByteSource, expected: DocumentType): Promise<DocumentVerdict> {
-  const entries = await readZipDirectory(source)
-  // Part names are equivalent without regard to ASCII case (Part 2 section 6.2.2.3).
-  const candidates = entries.filter((entry) => entry.name.toLowerCase() === CONTENT_TYPES_PART.toLowerCase())
-  const [entry] = candidates
-  if (entry === undefined) return { fault: "no_content_types" }
-  if (candidates.length > 1) return { fault: "bad_content_types", reason: "two content-types parts" }
-  const found = new Set<DocumentType>()
-  let hasMacros = false
-  for (const element of parseXml(await readZipEntry(source, entry, MAX_CONTENT_TYPES_BYTES))) {
-    if (element.localName !== "Override" && element.localName !== "Default") continue
-    const declared = element.attributes.get("ContentType") ?? ""
-    hasMacros ||= MACRO.test(declared)
-    const main = mainPartTypes.get(declared.toLowerCase())
-    if (main !== undefined) found.add(main)
-  }
-  if (hasMacros) return { fault: "macro_enabled" }
-  const [type] = found
-  if (type === undefined || found.size > 1) return { fault: "not_a_document" }
-  return type === expected ? { fault: null } : { fault: "other_type", found: type }
+/** The main part must begin as its type does; of a large one no more is read. */
+async function checkMainRoot(archive: Archive, mainPart: ZipEntry, type: DocumentType): Promise<void> {
+  await inPart(mainPart.name, async () => {
+    const { value: root } = parseXml(await archive.readStart(mainPart, MAIN_START_BYTES), false).next()
+    const { localName, namespaces } = mainRoots[type]
+    const isRight = root?.localName === localName && namespaces.includes(root.namespace ?? "")
+    if (!isRight) throw new DocumentFault("bad_main_part")
+  })
 }

@@ -1,65 +1,105 @@
 // A strict reader of small XML parts: elements and attributes, nothing else. It has no DTDs, so no entities
 // to expand or fetch: a DOCTYPE is refused (ASVS 5.0 V1.5.1). Text is skipped: the parts that we read have none.
-
-export class XmlFault extends Error {
-  override readonly name = "XmlFault"
-}
+import { DocumentFault } from "./fault.ts"
 
 export type XmlElement = {
   /** Without its prefix. */
   localName: string
+  /** What its prefix stands for; undefined when nothing says so. */
+  namespace: string | undefined
   /** By name as written; without namespaces, which no attribute that we read has. */
   attributes: ReadonlyMap<string, string>
 }
 
-/** UTF-8 or UTF-16 by byte order mark (XML 1.0 section 4.3.3), as Office programs write them. */
-function decode(bytes: Uint8Array): string {
+/** Encodings that a declaration may name: the bytes decide between UTF-8 and UTF-16, so no others can hide a tag. */
+const UNICODE = /^utf-?(?:8|16(?:le|be)?)$|^(?:us-)?ascii$/i
+const WESTERN = /^(?:iso-8859-1|windows-1252)$/i
+const western = new TextDecoder("windows-1252")
+const DECLARATION = /^<\?xml\s[^>]*?encoding\s*=\s*["']([^"']*)["']/
+
+/**
+ * UTF-8 or UTF-16 by byte order mark, or by its first tag (XML 1.0 section 4.3.3 and appendix F), as Office programs
+ * write them; Western code pages as some libraries do.
+ */
+export function decodeXml(bytes: Uint8Array, isWhole = true): string {
   const [a, b] = bytes
-  const encoding = a === 0xff && b === 0xfe ? "utf-16le" : a === 0xfe && b === 0xff ? "utf-16be" : "utf-8"
+  const isLittle = (a === 0xff && b === 0xfe) || (a === 0x3c && b === 0)
+  const isBig = (a === 0xfe && b === 0xff) || (a === 0 && b === 0x3c)
+  const start = western.decode(bytes.subarray(0, 200))
+  const declared = DECLARATION.exec(start.replace(/^\u00ef\u00bb\u00bf/, ""))?.[1] ?? "utf-8"
+  if (!UNICODE.test(declared) && !WESTERN.test(declared)) throw new DocumentFault("bad_xml")
+  const encoding = isLittle ? "utf-16le" : isBig ? "utf-16be" : WESTERN.test(declared) ? "windows-1252" : "utf-8"
   try {
-    return new TextDecoder(encoding, { fatal: true, ignoreBOM: false }).decode(bytes)
+    return new TextDecoder(encoding, { fatal: true, ignoreBOM: false }).decode(bytes, { stream: !isWhole })
   } catch {
-    throw new XmlFault("not decodable")
+    throw new DocumentFault("bad_xml")
   }
 }
 
 const NAME = String.raw`[\p{L}_][\p{L}\p{N}_.\-]*(?::[\p{L}_][\p{L}\p{N}_.\-]*)?`
-const START_TAG = new RegExp(String.raw`<(${NAME})((?:\s+${NAME}\s*=\s*(?:"[^"<]*"|'[^'<]*'))*)\s*(/?)>`, "uy")
+/** All attributes of a tag, as a pattern. */
+export const ATTRIBUTES = String.raw`(?:\s+${NAME}\s*=\s*(?:"[^"<]*"|'[^'<]*'))*`
+const START_TAG = new RegExp(String.raw`<(${NAME})(${ATTRIBUTES})\s*(/?)>`, "uy")
 const END_TAG = new RegExp(String.raw`</(${NAME})\s*>`, "uy")
 const ATTRIBUTE = new RegExp(String.raw`(${NAME})\s*=\s*(?:"([^"]*)"|'([^']*)')`, "gu")
 const SKIPPED = [/<\?[^]*?\?>/y, /<!--[^]*?-->/y, /<!\[CDATA\[[^]*?\]\]>/y, /[^<]+/y]
 
+/** A DOCTYPE anywhere outside comments: no document needs one (ASVS 5.0 V1.5.1). */
+const DOCTYPE = /<!DOCTYPE/iy
+/** Deeper than any part that we read. */
+const MAX_DEPTH = 64
+const MAX_PREFIXES = 256
+
 /**
- * All elements of a document in order, one at a time: a hostile part of a million elements takes no memory.
- * Only who takes all of them knows that the document is well-formed.
- * @throws XmlFault for anything that is not well-formed in this subset, and for any DOCTYPE
+ * All elements of a part in order, one at a time: a hostile part of a million elements takes no memory.
+ * Only who takes all of them knows that the part is well-formed.
+ * @param isWhole - false for the beginning of a part: who takes only its first elements never sees the cut
+ * @throws DocumentFault `bad_xml` for anything that is not well-formed in this subset, `xml_doctype` for any DOCTYPE
  */
-export function* parseXml(bytes: Uint8Array): Generator<XmlElement, void> {
-  const text = decode(bytes)
+export function* parseXml(bytes: Uint8Array, isWhole = true): Generator<XmlElement, void> {
+  const text = decodeXml(bytes, isWhole)
   let count = 0
   const open: string[] = []
+  const scopes: Scope[] = []
   for (let at = 0; at < text.length;) {
     const start = matchAt(START_TAG, text, at)
     if (start !== null) {
-      const [tag, name = "", attributes = "", selfClosing] = start
-      if (open.length === 0 && count > 0) throw new XmlFault("two root elements")
+      const [tag, name = "", attributeText = "", selfClosing] = start
+      if ((open.length === 0 && count > 0) || open.length > MAX_DEPTH) throw new DocumentFault("bad_xml")
       count++
-      yield { localName: name.slice(name.indexOf(":") + 1), attributes: parseAttributes(attributes) }
-      if (selfClosing !== "/") open.push(name)
+      const attributes = parseAttributes(attributeText)
+      const scope = innerScope(scopes.at(-1), attributes)
+      const colon = name.indexOf(":")
+      yield { localName: name.slice(colon + 1), namespace: scope.get(name.slice(0, Math.max(0, colon))), attributes }
+      if (selfClosing !== "/") {
+        open.push(name)
+        scopes.push(scope)
+      }
       at += tag.length
       continue
     }
     const end = matchAt(END_TAG, text, at)
     if (end !== null) {
-      if (open.pop() !== end[1]) throw new XmlFault("tags do not match")
+      if (open.pop() !== end[1]) throw new DocumentFault("bad_xml")
+      scopes.pop()
       at += end[0].length
       continue
     }
     const skipped = SKIPPED.map((pattern) => matchAt(pattern, text, at)).find((match) => match !== null)
-    if (skipped === undefined) throw new XmlFault("not well-formed")
+    if (skipped === undefined) throw new DocumentFault(matchAt(DOCTYPE, text, at) === null ? "bad_xml" : "xml_doctype")
     at += skipped[0].length
   }
-  if (count === 0 || open.length > 0) throw new XmlFault("not well-formed")
+  if (count === 0 || open.length > 0) throw new DocumentFault("bad_xml")
+}
+
+/** Prefix → namespace; the default namespace is that of the prefix "". */
+type Scope = ReadonlyMap<string, string>
+
+function innerScope(outer: Scope | undefined, attributes: ReadonlyMap<string, string>): Scope {
+  const declared = [...attributes].filter(([name]) => name === "xmlns" || name.startsWith("xmlns:"))
+  if (declared.length === 0) return outer ?? new Map<string, string>()
+  if (declared.length + (outer?.size ?? 0) > MAX_PREFIXES) throw new DocumentFault("bad_xml")
+  return new Map([...(outer ?? []), ...declared.map(([name, value]): [string, string] => [name.slice("xmlns:".length), value])])
 }
 
 function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | null {
@@ -67,10 +107,11 @@ function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | n
   return pattern.exec(text)
 }
 
-function parseAttributes(text: string): Map<string, string> {
+/** @param text - attributes that ATTRIBUTES has matched */
+export function parseAttributes(text: string): Map<string, string> {
   const attributes = new Map<string, string>()
   for (const [, name = "", double, single] of text.matchAll(ATTRIBUTE)) {
-    if (attributes.has(name)) throw new XmlFault("an attribute twice")
+    if (attributes.has(name)) throw new DocumentFault("bad_xml")
     attributes.set(name, expandReferences(double ?? single ?? ""))
   }
   return attributes
@@ -84,14 +125,15 @@ const PREDEFINED = new Map([
   ["apos", "'"],
 ])
 
-function expandReferences(value: string): string {
+/** @throws DocumentFault `bad_xml` for an entity that XML does not predefine */
+export function expandReferences(value: string): string {
   return value.replaceAll(/&([^;&]*);?/g, (_, name: string) => {
     const number = /^#(?:x([0-9A-Fa-f]{1,6})|([0-9]{1,7}))$/.exec(name)
     const codePoint =
       number === null ? Number.NaN : Number.parseInt(number[1] ?? number[2] ?? "", number[1] === undefined ? 10 : 16)
     if (codePoint <= 0x10ffff) return String.fromCodePoint(codePoint)
     const char = PREDEFINED.get(name)
-    if (char === undefined) throw new XmlFault("unknown entity")
+    if (char === undefined) throw new DocumentFault("bad_xml")
     return char
   })
 }

@@ -219,7 +219,7 @@ describe("inspect", () => {
     for (let i = 0; i < 5; i++) await uploadTo(api)
     const { deps } = await depsWith(oldKey)
     const opened: number[] = []
-    for (let i = 0; i < 8; i++) opened.push((await continueInspection(deps, 3000)).filesOpened)
+    for (let i = 0; i < 8; i++) opened.push((await continueInspection(deps, docxOfSize(2000).length + 1)).filesOpened)
     expect(opened.slice(0, 3)).toEqual([2, 2, 1])
     expect(opened.reduce((sum, files) => sum + files, 0)).toBeGreaterThan(5)
   })

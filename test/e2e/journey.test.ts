@@ -164,12 +164,12 @@ describe("the running service", () => {
     }
   })
 
-  it("answers a large file that is no document with 415 while curl is still sending", async () => {
+  it("answers a large file that is no document with 422 while curl is still sending", async () => {
     const path = join(dir, "large-text.docx")
     writeFileSync(path, Buffer.alloc(50_000_000, "text "))
     const ops = await logIn("ops", printedAccount(service.output()))
     const body = await curl(`${service.origin}/api/ops/upload`, ...bearer(ops), "-F", `file=@${path}`)
-    expect(JSON.parse(body)).toMatchObject({ status: 415, code: "unsupported_document" })
+    expect(JSON.parse(body)).toMatchObject({ status: 422, code: "document_refused", reason: "not_a_zip" })
   })
 
   it("makes ops accounts by command, from standard input or environment, once per address", async () => {

@@ -40,7 +40,7 @@ describe("the journey of a document", () => {
       createdAt: "2026-11-23T12:00:00.000Z",
     })
 
-    const list = await (await api.request("/api/client/files", { token: client.tokens.accessToken })).json<ListJson>()
+    const list = await (await api.request("/api/client/files?limit=200", { token: client.tokens.accessToken })).json<ListJson>()
     expect(list.files.find(({ id }) => id === file.id)).toEqual(file)
 
     const minted = await api.request(`/api/client/download/${file.id}`, { token: client.tokens.accessToken })

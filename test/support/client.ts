@@ -27,6 +27,9 @@ export type ProblemBody = {
   instance: string
   requestId: string
   errors?: { field: string; rule: string; message: string }[]
+  reason?: string
+  part?: string
+  remedy?: string
 }
 
 export type RequestOptions = {

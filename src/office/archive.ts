@@ -1,0 +1,134 @@
+// A ZIP whose directory, layout and names have been checked, and its entries by name. Small archives are checked
+// header by header and byte by byte; of large ones only what is read, and what could hide something.
+import { type ByteSource, budgetedSource } from "./byte-source.ts"
+import { DocumentFault, inPart } from "./fault.ts"
+import { inflateExactly, inflateStart, requireChecksum } from "./inflate.ts"
+import { partKey, requireSafeNames } from "./part-name.ts"
+import { type ZipEntry, readDirectory } from "./zip-directory.ts"
+import { WORK_PER_ENTRY, WORK_PER_PART, type Work } from "./work.ts"
+import { type PlacedEntry, checkLocalHeader, placeEntries, slackBytes } from "./zip-layout.ts"
+
+const MIB = 1024 * 1024
+/** Up to here everything is checked: about what fits into memory as one part of an upload. */
+const SMALL_BYTES = 5 * MIB
+/** Of a small archive, entries up to this size, and no more than that in all, are unpacked to prove them. */
+const MAX_PROVEN_ENTRY_BYTES = 4 * MIB
+const MAX_PROVEN_BYTES = 16 * MIB
+/** Of a large archive, besides its directory. */
+const LARGE_BUDGET_BYTES = MIB - 96 * 1024
+/** More relationship parts than this are paid for one by one: presentations of thousands of slides. */
+const FREE_PARTS = 1000
+const BYTES_FOR_EACH_PART = 1024
+const MAX_PARTS = 12_000
+/** A local header with its extra field, and a descriptor. */
+const HEADER_ALLOWANCE_BYTES = 4096
+/** Local extra fields and descriptors are shorter than this; an entry cannot hide in less. */
+const UNSUSPICIOUS_SLACK_BYTES = 64
+const MAX_SUSPICIOUS = 256
+/** A document of much text or many empty cells packs a hundred to one; bombs a thousand to one. */
+const BOMB_RATIO = 200
+const UNSUSPICIOUS_PLAIN_BYTES = 256 * MIB
+const MAX_PLAIN_BYTES = 8 * 1024 * MIB
+
+export type Archive = {
+  readonly entries: readonly ZipEntry[]
+  /** A part by its name, without regard to ASCII case. */
+  find(partName: string): ZipEntry | undefined
+  /** The whole part. Throws DocumentFault `too_complex` beyond `maxBytes`. */
+  read(entry: ZipEntry, maxBytes: number): Promise<Uint8Array<ArrayBuffer>>
+  /** The beginning of a part: what about `rawBytes` of it inflate to. */
+  readStart(entry: ZipEntry, rawBytes: number): Promise<Uint8Array<ArrayBuffer>>
+  /** Does reading this part leave the budget whole? For what is looked into only where that costs little. */
+  canAfford(entry: ZipEntry, maxBytes: number): boolean
+  /** Unpacks every entry that is small enough, if the whole archive is, and compares size and checksum. */
+  prove(): Promise<void>
+}
+
+const isRelationships = ({ name }: ZipEntry): boolean => name.toLowerCase().endsWith(".rels")
+
+/**
+ * @param work - what the whole check may cost, with all archives that it opens
+ * @param smallBytes - archives up to this size are checked through and through
+ * @throws DocumentFault naming what is wrong with the archive
+ */
+export async function openArchive(whole: ByteSource, work: Work, smallBytes = SMALL_BYTES): Promise<Archive> {
+  const directory = await readDirectory(whole)
+  const { entries } = directory
+  work.spend(entries.length * WORK_PER_ENTRY)
+  requireSafeNames(entries.map(({ name }) => name))
+  requireNoBomb(entries, whole.sizeBytes)
+  const parts = entries.filter(isRelationships).length
+  if (parts > MAX_PARTS) throw new DocumentFault("too_many_entries")
+  const isSmall = whole.sizeBytes <= smallBytes
+  const budgetBytes = LARGE_BUDGET_BYTES + Math.max(0, parts - FREE_PARTS) * BYTES_FOR_EACH_PART
+  const source = budgetedSource(whole, isSmall ? Number.POSITIVE_INFINITY : budgetBytes)
+  const placed = placeEntries(directory)
+  const places = new Map(placed.map((place) => [place.entry, place]))
+  const dataOffsets = new Map<ZipEntry, number>()
+  const proven = new Set<ZipEntry>()
+
+  const check = async (place: PlacedEntry): Promise<void> => {
+    dataOffsets.set(place.entry, await checkLocalHeader(source, place))
+  }
+
+  async function dataOffset(entry: ZipEntry): Promise<number> {
+    const place = places.get(entry)
+    if (place !== undefined && !dataOffsets.has(entry)) await check(place)
+    return dataOffsets.get(entry) ?? 0
+  }
+
+  async function readEntry(entry: ZipEntry): Promise<Uint8Array<ArrayBuffer>> {
+    work.spend(WORK_PER_PART)
+    const raw = await source.read(await dataOffset(entry), entry.compressedBytes)
+    const plain = entry.method === 0 || entry.plainBytes + raw.length === 0 ? raw : inflateExactly(raw, entry.plainBytes)
+    requireChecksum(plain, entry.crc32)
+    proven.add(entry)
+    return plain
+  }
+
+  const suspicious = isSmall ? placed : placed.filter((place) => slackBytes(place) > UNSUSPICIOUS_SLACK_BYTES)
+  if (!isSmall && suspicious.length > MAX_SUSPICIOUS) throw new DocumentFault("hidden_bytes")
+  for (const place of suspicious) await check(place)
+
+  const byKey = new Map(entries.map((entry) => [partKey(entry.name), entry]))
+  return {
+    entries,
+    find: (partName) => byKey.get(partKey(partName)),
+    read: (entry, maxBytes) =>
+      inPart(entry.name, () => {
+        if (entry.plainBytes > maxBytes || entry.compressedBytes > maxBytes) throw new DocumentFault("too_complex")
+        return readEntry(entry)
+      }),
+    readStart: (entry, rawBytes) =>
+      inPart(entry.name, async () => {
+        const raw = await source.read(await dataOffset(entry), Math.min(rawBytes, entry.compressedBytes))
+        return entry.method === 0 ? raw : inflateStart(raw, rawBytes * 1032)
+      }),
+    canAfford: (entry, maxBytes) =>
+      Math.max(entry.plainBytes, entry.compressedBytes) <= maxBytes &&
+      entry.compressedBytes + HEADER_ALLOWANCE_BYTES <= source.remainingBytes(),
+    async prove() {
+      if (!isSmall) return
+      let provenBytes = 0
+      for (const { entry } of placed) {
+        if (proven.has(entry)) continue
+        const sizeBytes = Math.max(entry.plainBytes, entry.compressedBytes)
+        const fits = sizeBytes <= MAX_PROVEN_ENTRY_BYTES && provenBytes + sizeBytes <= MAX_PROVEN_BYTES
+        if (!fits || work.remaining() < WORK_PER_PART) continue
+        provenBytes += sizeBytes
+        await inPart(entry.name, () => readEntry(entry))
+      }
+    },
+  }
+}
+
+function requireNoBomb(entries: readonly ZipEntry[], sizeBytes: number): void {
+  let plainBytes = 0
+  for (const entry of entries) plainBytes += entry.plainBytes
+  const isBomb = plainBytes > MAX_PLAIN_BYTES || (plainBytes > UNSUSPICIOUS_PLAIN_BYTES && plainBytes > sizeBytes * BOMB_RATIO)
+  const largest = entries.reduce<ZipEntry | undefined>(
+    (a, b) => (a === undefined || b.plainBytes > a.plainBytes ? b : a),
+    undefined,
+  )
+  if (isBomb) throw new DocumentFault("archive_bomb", largest?.name)
+}

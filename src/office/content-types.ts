@@ -1,0 +1,47 @@
+// [Content_Types].xml: what every part of a package is (ECMA-376 Part 2 section 7.2.3). Overrides name a part,
+// defaults an extension.
+import { DocumentFault } from "./fault.ts"
+import { partKey } from "./part-name.ts"
+import { parseXml } from "./xml.ts"
+
+export const CONTENT_TYPES_PART = "[Content_Types].xml"
+const NAMESPACE = "http://schemas.openxmlformats.org/package/2006/content-types"
+
+export type ContentTypes = {
+  /** What the part is, in lower case and without parameters; undefined when nothing says so. */
+  typeOf(partName: string): string | undefined
+}
+
+/** @throws DocumentFault `bad_content_types`, `bad_xml`, `xml_doctype` */
+export function parseContentTypes(bytes: Uint8Array): ContentTypes {
+  const overrides = new Map<string, string>()
+  const defaults = new Map<string, string>()
+  let isRoot = true
+  for (const { localName, namespace, attributes } of parseXml(bytes)) {
+    if (isRoot && (localName !== "Types" || namespace !== NAMESPACE)) throw new DocumentFault("bad_content_types")
+    const isEntry = !isRoot && namespace === NAMESPACE && (localName === "Override" || localName === "Default")
+    isRoot = false
+    if (!isEntry) continue
+    const key = attributes.get(localName === "Override" ? "PartName" : "Extension")
+    const declared = attributes.get("ContentType")
+    if (key === undefined || declared === undefined) throw new DocumentFault("bad_content_types")
+    const type = declared.split(";", 1)[0]?.trim().toLowerCase() ?? ""
+    if (localName === "Override") declare(overrides, partKey(key).replace(/^\//, ""), type)
+    else declare(defaults, partKey(key).replace(/^\./, ""), type)
+  }
+  return {
+    typeOf(partName) {
+      const key = partKey(partName)
+      const fileName = key.slice(key.lastIndexOf("/") + 1)
+      const dot = fileName.lastIndexOf(".")
+      return overrides.get(key) ?? (dot < 0 ? undefined : defaults.get(fileName.slice(dot + 1)))
+    },
+  }
+}
+
+/** Some programs declare a thing twice; it must be the same then. */
+function declare(types: Map<string, string>, key: string, type: string): void {
+  const known = types.get(key)
+  if (known !== undefined && known !== type) throw new DocumentFault("bad_content_types")
+  types.set(key, type)
+}

@@ -1,0 +1,54 @@
+// Relationship parts: what a part of a package points to, inside it and outside (ECMA-376 Part 2 section 6.5).
+import { DocumentFault } from "./fault.ts"
+import { partKey } from "./part-name.ts"
+import { parseXml } from "./xml.ts"
+
+export const PACKAGE_RELATIONSHIPS = "_rels/.rels"
+const NAMESPACE = "http://schemas.openxmlformats.org/package/2006/relationships"
+
+export type Relationship = {
+  /** The last segment of its type, in lower case: transitional and strict types differ only before it. */
+  kind: string
+  target: string
+  isExternal: boolean
+}
+
+/** Is this entry a relationship part? */
+export const isRelationshipPart = (partName: string): boolean => /(?:^|\/)_rels\/[^/]*\.rels$/.test(partKey(partName))
+
+/**
+ * All relationships of one relationship part.
+ * @throws DocumentFault `bad_xml`, `xml_doctype`
+ */
+export function parseRelationships(bytes: Uint8Array): Relationship[] {
+  const found: Relationship[] = []
+  let isRoot = true
+  for (const { localName, namespace, attributes } of parseXml(bytes)) {
+    if (isRoot && (localName !== "Relationships" || namespace !== NAMESPACE)) throw new DocumentFault("bad_xml")
+    const isEntry = !isRoot && localName === "Relationship"
+    isRoot = false
+    if (!isEntry) continue
+    const type = attributes.get("Type") ?? ""
+    const mode = attributes.get("TargetMode") ?? "Internal"
+    found.push({
+      kind: type.slice(type.lastIndexOf("/") + 1).toLowerCase(),
+      target: attributes.get("Target") ?? "",
+      isExternal: mode !== "Internal",
+    })
+  }
+  return found
+}
+
+/** The part whose relationships these are; "" for the package itself. */
+export function sourceOf(relationshipPart: string): string {
+  const key = partKey(relationshipPart)
+  const folder = key.slice(0, key.lastIndexOf("_rels/"))
+  return folder + key.slice(key.lastIndexOf("/") + 1, -".rels".length)
+}
+
+/** Where a target inside the package leads (RFC 3986 section 5.2), as a part name; null for nowhere. */
+export function resolveTarget(sourcePart: string, target: string): string | null {
+  const base = `pack:///${sourcePart.split("/").map(encodeURIComponent).join("/")}`
+  const url = URL.parse(target.replaceAll("\\", "/"), base)
+  return url?.protocol === "pack:" && url.host === "" ? url.pathname.replace(/^\/+/, "") : null
+}

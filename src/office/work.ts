@@ -1,0 +1,26 @@
+// How much work one check may be, so that no file costs more than about a second of CPU, however its parts share it
+// out. One unit is about what parsing a byte of XML takes (some 35 ns); npm run bench:documents shows the seconds.
+import { DocumentFault } from "./fault.ts"
+
+const LIMIT = 24 * 1024 * 1024
+/** An entry of the directory with its local header. */
+export const WORK_PER_ENTRY = 200
+/** Reading a part, however short. */
+export const WORK_PER_PART = 1000
+
+export type Work = {
+  /** @throws DocumentFault `too_complex` when it is more than is left */
+  spend(units: number): void
+  remaining(): number
+}
+
+export function createWork(): Work {
+  let spent = 0
+  return {
+    spend(units) {
+      spent += units
+      if (spent > LIMIT) throw new DocumentFault("too_complex")
+    },
+    remaining: () => LIMIT - spent,
+  }
+}

@@ -1,0 +1,120 @@
+// The scanner between the check and publication: nothing is published without its word, and what it refuses, or
+// does not answer, leaves nothing.
+import { env } from "cloudflare:workers"
+import { describe, expect, inject, it } from "vitest"
+import { blobs, files, uploads } from "../../src/db/schema.ts"
+import { createMemoryBudget } from "../../src/domain/memory.ts"
+import { newId } from "../../src/ids.ts"
+import { type TestClient, createTestClient } from "../support/client.ts"
+import { docxOfSize, realDocument } from "../support/documents.ts"
+import type { PlannedScan, RecordedScan } from "../support/scanner-server.ts"
+
+const small = realDocument("npm-docx.docx")
+const large = docxOfSize(11 * 1024 * 1024)
+
+async function holdings(api: TestClient): Promise<number[]> {
+  const tables = [api.db.select().from(files), api.db.select().from(blobs), api.db.select().from(uploads)] as const
+  const counts = (await Promise.all(tables)).map(({ length }) => length)
+  return [...counts, (await env.BLOBS.list()).objects.length]
+}
+
+/** A service with a scanner of its own that answers as planned. */
+async function scene(planned?: PlannedScan, settings: Record<string, unknown> = {}) {
+  const name = newId()
+  const memory = createMemoryBudget(16 * 1024 * 1024)
+  const api = createTestClient({ SCANNER_URL: `${inject("scannerUrl")}/scan/${name}`, ...settings }, { memory })
+  const plan = (answer: PlannedScan) =>
+    fetch(`${inject("scannerUrl")}/answers/${name}`, { method: "PUT", body: JSON.stringify(answer) })
+  if (planned !== undefined) await plan(planned)
+  const { tokens } = await api.newOps()
+  return {
+    api,
+    memory,
+    plan,
+    upload: (bytes: Uint8Array<ArrayBuffer>) => api.upload(tokens.accessToken, bytes, "a.docx"),
+    seen: async () => (await fetch(`${inject("scannerUrl")}/requests/${name}`)).json<RecordedScan[]>(),
+  }
+}
+
+const hexOf = (bytes: ArrayBuffer): string =>
+  Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("")
+
+describe.each([
+  ["a document in memory", small],
+  ["a document of several parts", large],
+])("%s", (_, bytes) => {
+  it("is sent whole, with type, length and digest, and the verdict is kept with it", async () => {
+    const { api, memory, upload, seen } = await scene()
+    const answer = await upload(bytes)
+    expect(answer.status).toBe(201)
+    const { file } = await answer.json<{ file: { id: string } }>()
+    const sha256 = await crypto.subtle.digest("SHA-256", bytes)
+    expect(await seen()).toEqual([
+      {
+        type: "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        length: String(bytes.length),
+        digest: `sha-256=:${btoa(String.fromCharCode(...new Uint8Array(sha256)))}:`,
+        sha256: hexOf(sha256),
+        bytes: bytes.length,
+      },
+    ])
+    const row = (await api.db.select().from(blobs)).find(({ fileId }) => fileId === file.id)
+    expect(JSON.parse(row?.scan ?? "null")).toEqual({ verdict: "clean", scanner: "stand-in 1", atMs: api.clock.nowMs })
+    expect(memory.usage).toMatchObject({ leasedBytes: 0, borrowedBytes: 0 })
+  })
+
+  it("that it refuses is refused with what it says, and leaves nothing", async () => {
+    const body = JSON.stringify({ verdict: "refused", scanner: "stand-in 1", finding: "Eicar-Test-Signature" })
+    const { api, upload, plan } = await scene({ status: 200, body })
+    const before = await holdings(api)
+    const answer = await upload(bytes)
+    const problem = await answer.json<{ detail: string }>()
+    expect(problem).toMatchObject({ status: 422, code: "document_refused", reason: "malware" })
+    expect(problem.detail).toContain("Eicar-Test-Signature")
+    expect(await holdings(api)).toEqual(before)
+    await plan({ status: 200, body: JSON.stringify({ verdict: "clean" }) })
+    expect((await upload(bytes)).status).toBe(201)
+  })
+
+  it.each<[string, PlannedScan]>([
+    ["an error", { status: 500, body: JSON.stringify({ verdict: "clean" }) }],
+    ["another success", { status: 201, body: JSON.stringify({ verdict: "clean" }) }],
+    ["a redirect", { status: 307, body: JSON.stringify({ verdict: "clean" }) }],
+    ["no JSON", { status: 200, body: "clean" }],
+    ["no verdict", { status: 200, body: "{}" }],
+    ["null", { status: 200, body: "null" }],
+    ["an unknown verdict", { status: 200, body: JSON.stringify({ verdict: "Clean" }) }],
+    ["too much", { status: 200, body: JSON.stringify({ verdict: "clean", more: "x".repeat(20_000) }) }],
+    ["nothing", { status: 0, body: "" }],
+    ["silence", { status: 200, body: JSON.stringify({ verdict: "clean" }), delayMs: 1500 }],
+    ["an error before it has read anything", { status: 503, body: "", isEarly: true }],
+  ])("is not published when the scanner answers %s", async (_, planned) => {
+    const { api, memory, upload, plan } = await scene(planned, { SCANNER_TIMEOUT_MS: "1000" })
+    const before = await holdings(api)
+    const answer = await upload(bytes)
+    expect(answer.headers.get("retry-after")).toBe("60")
+    expect(await answer.json()).toMatchObject({ status: 503, code: "scanner_unavailable" })
+    expect(await holdings(api)).toEqual(before)
+    expect(memory.usage).toMatchObject({ leasedBytes: 0, borrowedBytes: 0 })
+    await plan({ status: 200, body: JSON.stringify({ verdict: "clean" }) })
+    expect((await upload(bytes)).status).toBe(201)
+  })
+})
+
+describe("the scanner", () => {
+  it("is not asked about what is no document", async () => {
+    const { upload, seen } = await scene()
+    expect((await upload(small.slice(0, -1))).status).toBe(422)
+    expect(await seen()).toEqual([])
+    expect((await upload(small)).status).toBe(201)
+    expect(await seen()).toHaveLength(1)
+  })
+
+  it("is nobody by default: nothing is kept of it", async () => {
+    const api = createTestClient()
+    const { tokens } = await api.newOps()
+    const answer = await api.upload(tokens.accessToken, small, "a.docx")
+    const { file } = await answer.json<{ file: { id: string } }>()
+    expect((await api.db.select().from(blobs)).find(({ fileId }) => fileId === file.id)?.scan).toBeNull()
+  })
+})
