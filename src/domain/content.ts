@@ -1,4 +1,4 @@
-// The bytes of stored files. With uploads.ts the only place where keys and stored bytes meet: whoever wants to
+// The bytes of stored files. With uploads.ts and parts.ts the only place where keys and stored bytes meet: whoever wants to
 // know how plaintext can come out of storage reads this file. What does not open exactly is `integrity_failure`:
 // never a wrong byte, never a fallback.
 import { fromHex } from "../crypto/bytes.ts"

@@ -1,7 +1,8 @@
 // From a verdict on a document to what its uploader is told: what is wrong with it and what is allowed.
 import { AppError } from "../errors.ts"
+import type { ByteSource } from "../office/byte-source.ts"
 import type { DocumentType } from "../office/document-type.ts"
-import type { DocumentFault, DocumentVerdict } from "../office/ooxml.ts"
+import { type DocumentFault, type DocumentVerdict, checkDocument } from "../office/ooxml.ts"
 import { ALLOWED_TYPES_TEXT } from "./document-name.ts"
 
 const sentences: Record<DocumentFault, string> = {
@@ -23,4 +24,12 @@ export function refuseDocument(verdict: DocumentVerdict, expected: DocumentType)
     detail: `${sentences[verdict.fault]}${found} ${ALLOWED_TYPES_TEXT}`,
     reason: verdict.reason ?? verdict.fault,
   })
+}
+
+/**
+ * Checks a whole document against the type that its name claims.
+ * @throws AppError `unsupported_document`
+ */
+export async function requireDocument(source: ByteSource, expected: DocumentType): Promise<void> {
+  refuseDocument(await checkDocument(source, expected), expected)
 }

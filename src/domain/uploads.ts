@@ -1,89 +1,35 @@
 // Receiving a document: cut into parts as it streams in, sealed part by part, checked, and published in one
 // batch. Small documents (one part) are checked before anything is stored. Whatever a fault leaves behind has
 // a row in `uploads` first and is removed by the sweeper (sweepUploads).
-import { type Bytes, randomBytes, toHex } from "../crypto/bytes.ts"
+import { randomBytes, toHex } from "../crypto/bytes.ts"
 import { createFileKey } from "../crypto/file-key.ts"
-import {
-  FORMAT_VERSION,
-  PART_BYTES,
-  partAssociatedData,
-  partCount,
-  sealedFileBytes,
-  streamBytes,
-} from "../crypto/sealed-format.ts"
+import { partAssociatedData } from "../crypto/sealed-format.ts"
 import { sealStream } from "../crypto/sealed-stream.ts"
 import { runBatch } from "../db/client.ts"
-import { type BlobRow, insertBlob, insertUploadedFile } from "../db/files.ts"
+import type { BlobRow } from "../db/files.ts"
 import { deleteUpload, discardObjectOfUpload, insertUpload, listUploadsBefore, setMultipartId } from "../db/uploads.ts"
 import { AppError } from "../errors.ts"
 import { memorySource } from "../office/byte-source.ts"
-import { checkDocument, refuseByStart } from "../office/ooxml.ts"
+import { refuseByStart } from "../office/ooxml.ts"
 import type { StoredPart } from "../blobs/store.ts"
-import { auditEvent } from "./audit.ts"
 import { type Digests, type ExpectedDigests, createDigests, digestMismatch } from "./digests.ts"
-import { type DocumentName, parseDocumentName } from "./document-name.ts"
-import { refuseDocument } from "./document-refusal.ts"
+import { parseDocumentName } from "./document-name.ts"
+import { refuseDocument, requireDocument } from "./document-refusal.ts"
 import { type ContentDeps, contentSource } from "./content.ts"
 import type { ListedFile } from "./files.ts"
 import type { MemoryLease } from "./memory.ts"
+import { type Part, type PartBuffers, admitUpload, createPartWriter, cutIntoParts } from "./parts.ts"
 import type { Powers } from "./powers.ts"
+import { type Draft, FIRST_VERSION, blobRow, publish } from "./publication.ts"
 import { newId } from "../ids.ts"
 
 export type UploadDeps = ContentDeps & Pick<Powers, "policy">
 
 /** Longer than any upload can run, so that the sweeper never touches a live one. */
 const ABANDONED_AFTER_MS = 24 * 60 * 60_000
-const FIRST_VERSION = 1
 
-type Part = { plaintext: Bytes; isLast: boolean }
-
-/** The two buffers of an upload: a part as it came, and sealed. */
-type PartBuffers = { plain: Bytes; sealed: Bytes }
-
-/**
- * Room for a part of an upload of at most that size. Rounded up to a power of two, so that buffers of small
- * uploads have few different sizes and are reused.
- */
-function bufferBytes(atMostBytes: number): number {
-  return Math.min(PART_BYTES, 2 ** Math.ceil(Math.log2(Math.max(64 * 1024, atMostBytes))))
-}
-
-/**
- * Cuts a stream into parts of PART_BYTES. A full part is held back until more arrives or the stream ends,
- * because its seal says whether it is the last. All parts share `buffer`: use each before asking for more.
- * @param buffer - as long as a part, or as the whole stream where that is shorter
- */
-export async function* cutIntoParts(
-  chunks: AsyncIterable<Uint8Array>,
-  maxBytes: number,
-  buffer: Bytes = new Uint8Array(PART_BYTES),
-): AsyncGenerator<Part, void> {
-  let filled = 0
-  let total = 0
-  for await (const chunk of chunks) {
-    total += chunk.length
-    if (total > maxBytes) throw tooLarge(maxBytes)
-    for (let taken = 0; taken < chunk.length;) {
-      if (filled === buffer.length) {
-        if (filled < PART_BYTES) throw new RangeError("the stream is longer than it was said to be")
-        yield { plaintext: buffer, isLast: false }
-        filled = 0
-      }
-      const piece = chunk.subarray(taken, taken + buffer.length - filled)
-      buffer.set(piece, filled)
-      filled += piece.length
-      taken += piece.length
-    }
-  }
-  yield { plaintext: buffer.subarray(0, filled), isLast: true }
-}
-
-export const tooLarge = (maxBytes: number): AppError =>
-  new AppError("payload_too_large", { detail: `The file is larger than ${String(maxBytes)} bytes, the most that is taken here.` })
-
-/** What is known of a document while it is being stored. */
-type Draft = { fileId: string; objectKey: string; ownerId: string; name: DocumentName }
-type Stored = { sizeBytes: number; digest: Digests; wrapped: Awaited<ReturnType<typeof createFileKey>>["wrapped"] }
+/** Random; says nothing about the file. */
+export const newObjectKey = (): string => toHex(randomBytes(20))
 
 export type UploadRequest = {
   ownerId: string
@@ -103,12 +49,9 @@ export type UploadRequest = {
  */
 export async function receiveDocument(deps: UploadDeps, upload: UploadRequest): Promise<ListedFile> {
   const name = parseDocumentName(upload.sentName)
-  const draft = { fileId: newId(), objectKey: toHex(randomBytes(20)), ownerId: upload.ownerId, name }
-  const plainBytes = bufferBytes(Math.min(upload.atMostBytes, deps.policy.maxFileBytes))
-  const sealedBytes = streamBytes(plainBytes)
-  const lease = await deps.memory.admit(plainBytes + sealedBytes)
+  const draft = { fileId: newId(), objectKey: newObjectKey(), ownerId: upload.ownerId, name, downloadLimit: null }
+  const { lease, buffers } = await admitUpload(deps, Math.min(upload.atMostBytes, deps.policy.maxFileBytes))
   try {
-    const buffers = { plain: new Uint8Array(lease.borrow(plainBytes)), sealed: new Uint8Array(lease.borrow(sealedBytes)) }
     const blob = await storeContent(deps, draft, upload, buffers, lease)
     return await publish(deps, draft, blob)
   } finally {
@@ -145,7 +88,7 @@ async function storeSmall(
   buffers: PartBuffers,
   lease: MemoryLease,
 ): Promise<BlobRow> {
-  refuseDocument(await checkDocument(memorySource(part.plaintext), draft.name.type), draft.name.type)
+  await requireDocument(memorySource(part.plaintext), draft.name.type)
   digest.update(part.plaintext)
   if (!digest.matches()) throw digestMismatch("Repr-Digest")
   const version = { fileId: draft.fileId, fileVersion: FIRST_VERSION }
@@ -155,7 +98,7 @@ async function storeSmall(
   await insertUpload(deps.db, { objectKey: draft.objectKey, ownerId: draft.ownerId, startedAtMs: deps.now() })
   await cleaningUp(deps, draft, null, () => deps.blobs.put(draft.objectKey, sealed))
   lease.giveBack(buffers.sealed.buffer)
-  return blobRow(draft, { sizeBytes: part.plaintext.length, digest, wrapped })
+  return blobRow(draft, { sizeBytes: part.plaintext.length, sha256: digest.sha256Hex(), wrapped })
 }
 
 async function storeLarge(
@@ -171,13 +114,13 @@ async function storeLarge(
   const multipartId = await cleaningUp(deps, draft, null, () => deps.blobs.startMultipart(draft.objectKey))
   return cleaningUp(deps, draft, multipartId, async () => {
     await setMultipartId(deps.db, draft.objectKey, multipartId)
-    const { parts, ...stored } = await sealParts(deps, draft, multipartId, first, rest, digest, buffers)
+    const { parts, ...sealed } = await sealParts(deps, draft, multipartId, first, rest, digest, buffers)
     if (!digest.matches()) throw digestMismatch("Repr-Digest")
     await deps.blobs.completeMultipart(draft.objectKey, multipartId, parts)
-    const row = blobRow(draft, stored)
+    const row = blobRow(draft, { ...sealed, sha256: digest.sha256Hex() })
     // The sealed buffer has done its work; the check reads through a smaller one out of the same share.
     lease.giveBack(buffers.sealed.buffer)
-    refuseDocument(await checkDocument(await contentSource(deps, row, lease), draft.name.type), draft.name.type)
+    await requireDocument(await contentSource(deps, row, lease), draft.name.type)
     return row
   })
 }
@@ -194,68 +137,30 @@ async function sealParts(
   const version = { fileId: draft.fileId, fileVersion: FIRST_VERSION }
   const { fileKey, wrapped } = await createFileKey(deps.keys.masterKeys, version)
   const parts: StoredPart[] = []
+  const writer = createPartWriter(
+    deps,
+    { objectKey: draft.objectKey, multipartId },
+    { fileKey, version },
+    buffers.sealed,
+    (part) => {
+      parts.push(part)
+    },
+  )
   let sizeBytes = 0
-  let partIndex = 0
-  // While a sealed part is on its way to R2, the next one fills; sealing it must wait for the buffer.
-  let storing: Promise<unknown> = Promise.resolve()
+  let index = 0
   try {
     for (let part: Part | undefined = first; part !== undefined; part = (await rest.next()).value ?? undefined) {
       digest.update(part.plaintext)
       sizeBytes += part.plaintext.length
-      await storing
-      const associatedData = partAssociatedData({ ...version, partIndex, isLastPart: part.isLast })
-      const sealed = await sealStream(fileKey, associatedData, part.plaintext, buffers.sealed)
-      partIndex++
-      storing = deps.blobs.putPart(draft.objectKey, multipartId, partIndex, sealed).then((stored) => parts.push(stored))
-      storing.catch(() => undefined)
+      await writer.write({ ...part, index, number: index + 1 })
+      index++
     }
+    await writer.finish()
   } finally {
     // Also after a fault: the buffer must not be lent to somebody else while R2 still reads it.
-    await storing.catch(() => undefined)
+    await writer.idle()
   }
-  await storing
-  return { parts, sizeBytes, digest, wrapped }
-}
-
-function blobRow(draft: Draft, stored: Stored): BlobRow {
-  return {
-    fileId: draft.fileId,
-    version: FIRST_VERSION,
-    objectKey: draft.objectKey,
-    format: FORMAT_VERSION,
-    sizeBytes: stored.sizeBytes,
-    sealedBytes: sealedFileBytes(stored.sizeBytes),
-    parts: partCount(stored.sizeBytes),
-    sha256: stored.digest.sha256Hex(),
-    keyId: stored.wrapped.keyId,
-    wrappedKey: toHex(stored.wrapped.wrappedKey),
-    commitment: toHex(stored.wrapped.commitment),
-  }
-}
-
-/** The file exists from here on, or not at all. When even the outcome is unknown, the sweeper finds out. */
-async function publish(deps: UploadDeps, draft: Draft, blob: BlobRow): Promise<ListedFile> {
-  const createdAtMs = deps.now()
-  const { fileId: id, ownerId, name } = draft
-  await runBatch(deps.db, [
-    insertUploadedFile(
-      deps.db,
-      { id, ownerId, version: FIRST_VERSION, name: name.name, type: name.type, createdAtMs, downloadLimit: null },
-      draft.objectKey,
-    ),
-    insertBlob(deps.db, blob),
-    deleteUpload(deps.db, draft.objectKey),
-    auditEvent(deps, "file.uploaded", ownerId, id),
-  ])
-  return {
-    id,
-    name: name.name,
-    type: name.type,
-    createdAtMs,
-    downloadLimit: null,
-    sizeBytes: blob.sizeBytes,
-    sha256: blob.sha256,
-  }
+  return { parts, sizeBytes, wrapped }
 }
 
 /** Runs a step; when it fails, removes what the upload has stored so far. Never after publishing began. */

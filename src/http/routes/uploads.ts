@@ -1,7 +1,8 @@
 // POST /upload: one document as multipart/form-data, field `file`, streamed through.
 import { Hono } from "hono"
 import { type ExpectedDigests, createDigests, digestMismatch } from "../../domain/digests.ts"
-import { receiveDocument, tooLarge } from "../../domain/uploads.ts"
+import { tooLarge } from "../../domain/parts.ts"
+import { receiveDocument } from "../../domain/uploads.ts"
 import { AppError, fieldError } from "../../errors.ts"
 import { requiredDigests } from "../../protocol/digest-fields.ts"
 import { type FormPart, multipartBoundary, readMultipart } from "../../protocol/multipart.ts"
