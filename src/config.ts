@@ -21,6 +21,9 @@ export type Config = {
   linkLifetimeSeconds: number
   memoryBudgetBytes: number
   passwordMinChars: number
+  quotaBytes: number
+  quotaFiles: number
+  uploadExpiryMs: number
 }
 
 /** One thing that keeps Sealpost from starting. */
@@ -79,6 +82,18 @@ const settings = {
   MEMORY_BUDGET_MIB: {
     schema: integer(16, 1024).default(80),
     remedy: "give a whole number of MiB from 16; an isolate has 128 MB for everything",
+  },
+  OPS_QUOTA_BYTES: {
+    schema: integer(0, 999_999_999_999_999).default(0),
+    remedy: "give a whole number of bytes that each operations user may store, or 0 for no limit",
+  },
+  OPS_QUOTA_FILES: {
+    schema: integer(0, 999_999_999).default(0),
+    remedy: "give a whole number of files that each operations user may store, or 0 for no limit",
+  },
+  UPLOAD_EXPIRY_HOURS: {
+    schema: integer(1, 144).default(24),
+    remedy: "give a whole number of hours from 1 to 144: R2 drops parts after seven days",
   },
   PASSWORD_MIN_LENGTH: {
     schema: integer(8, 64).default(15),
@@ -158,6 +173,9 @@ export function parseConfig(env: Record<string, unknown>): { config: Config; sec
       linkLifetimeSeconds: values.LINK_LIFETIME_SECONDS,
       memoryBudgetBytes: values.MEMORY_BUDGET_MIB * 2 ** 20,
       passwordMinChars: values.PASSWORD_MIN_LENGTH,
+      quotaBytes: values.OPS_QUOTA_BYTES,
+      quotaFiles: values.OPS_QUOTA_FILES,
+      uploadExpiryMs: values.UPLOAD_EXPIRY_HOURS * 60 * 60_000,
     },
     secrets,
   }

@@ -7,11 +7,12 @@ import { createDb } from "./db/client.ts"
 import { type HashQueue, createHashQueue } from "./domain/hashing.ts"
 import { type MemoryBudget, createMemoryBudget } from "./domain/memory.ts"
 import type { Powers } from "./domain/powers.ts"
+import { type RunningDigests, createRunningDigests } from "./domain/running-digests.ts"
 import { createConsoleMailer } from "./mail/console.ts"
 import { createMailChannelsMailer } from "./mail/mailchannels.ts"
 import type { Mailer } from "./mail/mailer.ts"
 
-type Runtime = { config: Config; keys: Keys; mailer: Mailer; memory: MemoryBudget; hashing: HashQueue }
+type Runtime = { config: Config; keys: Keys; mailer: Mailer; memory: MemoryBudget; hashing: HashQueue; digests: RunningDigests }
 export type Bindings = Pick<Env, "DB" | "BLOBS"> & Partial<Pick<Env, "FLOOD_LIMIT">>
 
 const runtimes = new WeakMap<object, Promise<Runtime>>()
@@ -26,6 +27,7 @@ async function createRuntime(env: Bindings): Promise<Runtime> {
     mailer,
     memory: createMemoryBudget(config.memoryBudgetBytes),
     hashing: createHashQueue(),
+    digests: createRunningDigests(),
   }
 }
 
@@ -44,7 +46,7 @@ export type Occasion = Pick<Powers, "now" | "request" | "afterwards" | "log">
  * @throws AppError `misconfigured` naming every variable that is missing or unusable
  */
 export async function createDeps(env: Bindings, occasion: Occasion): Promise<Powers> {
-  const { config, keys, mailer, memory, hashing } = await runtimeOf(env)
+  const { config, keys, mailer, memory, hashing, digests } = await runtimeOf(env)
   return {
     db: createDb(env.DB),
     blobs: createBlobStore(env.BLOBS),
@@ -52,6 +54,7 @@ export async function createDeps(env: Bindings, occasion: Occasion): Promise<Pow
     mailer,
     memory,
     hashing,
+    digests,
     policy: config,
     // Commands and tests run without the binding.
     admitsFlood: async (address) => (await env.FLOOD_LIMIT?.limit({ key: address }))?.success ?? true,

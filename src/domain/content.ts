@@ -197,6 +197,11 @@ export async function openContent(
   }
 }
 
+/** The whole plaintext, run by run, within a share of memory that the caller has. */
+export async function readContent(deps: ContentDeps, blob: BlobRow, lease: MemoryLease): Promise<AsyncGenerator<Run, void>> {
+  return plaintextOf(deps, blob, await unlock(deps, blob), { start: 0, end: blob.sizeBytes }, lease)
+}
+
 async function pump(
   first: IteratorResult<Run, void>,
   content: AsyncGenerator<Run, void>,

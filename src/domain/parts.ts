@@ -44,19 +44,20 @@ export async function admitUpload(
  * because its seal says whether it is the last. All parts share `buffer`: use each before asking for more.
  * @param buffer - as long as a part, or as the whole stream where that is shorter
  * @param filledBytes - how much of the first part stands in the buffer already
- * @throws AppError `payload_too_large` when more than `maxBytes` come
+ * @param tooMany - what to throw when more than `maxBytes` come (default: `payload_too_large`)
  */
 export async function* cutIntoParts(
   chunks: AsyncIterable<Uint8Array>,
   maxBytes: number,
   buffer: Bytes = new Uint8Array(PART_BYTES),
   filledBytes = 0,
+  tooMany = (): AppError => tooLarge(maxBytes),
 ): AsyncGenerator<Part, void> {
   let filled = filledBytes
   let total = 0
   for await (const chunk of chunks) {
     total += chunk.length
-    if (total > maxBytes) throw tooLarge(maxBytes)
+    if (total > maxBytes) throw tooMany()
     for (let taken = 0; taken < chunk.length;) {
       if (filled === buffer.length) {
         if (filled < PART_BYTES) throw new RangeError("the stream is longer than it was said to be")

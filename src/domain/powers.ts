@@ -6,6 +6,7 @@ import type { Db } from "../db/client.ts"
 import type { Mailer } from "../mail/mailer.ts"
 import type { HashQueue } from "./hashing.ts"
 import type { MemoryBudget } from "./memory.ts"
+import type { RunningDigests } from "./running-digests.ts"
 
 /** What a deployment decides. */
 export type Policy = {
@@ -13,6 +14,11 @@ export type Policy = {
   maxFileBytes: number
   linkLifetimeSeconds: number
   passwordMinChars: number
+  /** What each operations user may store; 0 for no limit. */
+  quotaBytes: number
+  quotaFiles: number
+  /** How long a resumable upload waits for its next bytes. */
+  uploadExpiryMs: number
 }
 
 /** Where work comes from, for the audit trail and for limits. */
@@ -30,6 +36,8 @@ export type Powers = {
   policy: Policy
   /** Shared by all requests of the isolate. */
   memory: MemoryBudget
+  /** Digests of resumable uploads that this isolate has seen from their first byte on. */
+  digests: RunningDigests
   /** Turns at hashing passwords, shared by all requests of the isolate. */
   hashing: HashQueue
   /** Counts a request of a network address; false when far too many come from it at this moment. */

@@ -1,13 +1,20 @@
 // Receiving a document: cut into parts as it streams in, sealed part by part, checked, and published in one
 // batch. Small documents (one part) are checked before anything is stored. Whatever a fault leaves behind has
 // a row in `uploads` first and is removed by the sweeper (sweepUploads).
-import { randomBytes, toHex } from "../crypto/bytes.ts"
 import { createFileKey } from "../crypto/file-key.ts"
-import { partAssociatedData } from "../crypto/sealed-format.ts"
+import { partAssociatedData, sealedFileBytes } from "../crypto/sealed-format.ts"
 import { sealStream } from "../crypto/sealed-stream.ts"
 import { runBatch } from "../db/client.ts"
 import type { BlobRow } from "../db/files.ts"
-import { deleteUpload, discardObjectOfUpload, insertUpload, listUploadsBefore, setMultipartId } from "../db/uploads.ts"
+import {
+  type UploadRow,
+  deleteUpload,
+  discardObjectOfUpload,
+  findUploadBefore,
+  insertUpload,
+  listUploadsBefore,
+  setMultipartId,
+} from "../db/uploads.ts"
 import { AppError } from "../errors.ts"
 import { memorySource } from "../office/byte-source.ts"
 import { refuseByStart } from "../office/ooxml.ts"
@@ -16,20 +23,18 @@ import { type Digests, type ExpectedDigests, createDigests, digestMismatch } fro
 import { parseDocumentName } from "./document-name.ts"
 import { refuseDocument, requireDocument } from "./document-refusal.ts"
 import { type ContentDeps, contentSource } from "./content.ts"
-import type { ListedFile } from "./files.ts"
+import { type ListedFile, discardObject } from "./files.ts"
+import { answerIdempotently, claimIdempotencyKey, forgetIdempotencyKey, keyInUse, repeatAnswer } from "./idempotency.ts"
 import type { MemoryLease } from "./memory.ts"
 import { type Part, type PartBuffers, admitUpload, createPartWriter, cutIntoParts } from "./parts.ts"
 import type { Powers } from "./powers.ts"
-import { type Draft, FIRST_VERSION, blobRow, publish } from "./publication.ts"
+import { type Draft, FIRST_VERSION, type Occasion, blobRow, newObjectKey, publish } from "./publication.ts"
 import { newId } from "../ids.ts"
 
 export type UploadDeps = ContentDeps & Pick<Powers, "policy">
 
 /** Longer than any upload can run, so that the sweeper never touches a live one. */
 const ABANDONED_AFTER_MS = 24 * 60 * 60_000
-
-/** Random; says nothing about the file. */
-export const newObjectKey = (): string => toHex(randomBytes(20))
 
 export type UploadRequest = {
   ownerId: string
@@ -40,23 +45,58 @@ export type UploadRequest = {
   atMostBytes: number
   /** Digests that the client announced; the document must have them. */
   expected: ExpectedDigests
+  /** How often each client may download the file; null for no limit. */
+  downloadLimit: number | null
+  /** The client's own name for this request: sent again, it makes no second file. */
+  idempotencyKey: string | null
 }
 
 /**
  * Receives, seals, checks and publishes one document.
- * @throws AppError `unsupported_document`, `validation_failed`, `payload_too_large`, `digest_mismatch`; nothing is
- *   stored then · `busy` when too many transfers are running
+ * @throws AppError `unsupported_document`, `validation_failed`, `payload_too_large`, `digest_mismatch`, `quota_exceeded`,
+ *   `idempotency_key_in_use`, `idempotency_key_reused`; nothing is stored then · `busy` when too many transfers are running
  */
 export async function receiveDocument(deps: UploadDeps, upload: UploadRequest): Promise<ListedFile> {
+  const { ownerId, downloadLimit, idempotencyKey } = upload
   const name = parseDocumentName(upload.sentName)
-  const draft = { fileId: newId(), objectKey: newObjectKey(), ownerId: upload.ownerId, name, downloadLimit: null }
+  const draft = { fileId: newId(), objectKey: newObjectKey(), ownerId, name, downloadLimit }
+  if (idempotencyKey === null) return receiveDraft(deps, draft, upload, {})
+  const claim = await claimIdempotencyKey(deps, ownerId, idempotencyKey)
+  if (claim.kind === "answered") return repeatAnswer(claim, draft, upload.chunks, deps.policy.maxFileBytes)
+  try {
+    const more = (file: ListedFile) => [answerIdempotently(deps, ownerId, claim, file)]
+    return await receiveDraft(deps, draft, upload, { idempotency: claim, more })
+  } catch (error) {
+    // The client may try again with what it has mended. If the file appeared all the same, its answer stays.
+    await forgetIdempotencyKey(deps, ownerId, claim)
+    throw error
+  }
+}
+
+async function receiveDraft(deps: UploadDeps, draft: Draft, upload: UploadRequest, occasion: Occasion): Promise<ListedFile> {
   const { lease, buffers } = await admitUpload(deps, Math.min(upload.atMostBytes, deps.policy.maxFileBytes))
   try {
     const blob = await storeContent(deps, draft, upload, buffers, lease)
-    return await publish(deps, draft, blob)
+    return await publishOrRemove(deps, draft, blob, occasion)
   } finally {
     lease.release()
   }
+}
+
+/** What certainly was not published is removed; where even that is unknown, the sweeper finds out. */
+async function publishOrRemove(deps: UploadDeps, draft: Draft, blob: BlobRow, occasion: Occasion): Promise<ListedFile> {
+  let refusal: AppError | null = null
+  try {
+    const file = await publish(deps, draft, blob, occasion)
+    if (file !== null) return file
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    refusal = error
+  }
+  await removeUpload(deps, draft.objectKey, null, true).catch(() => {
+    deps.log("upload_cleanup_failed")
+  })
+  throw refusal ?? (occasion.idempotency === undefined ? new TypeError("the upload was given up") : keyInUse())
 }
 
 async function storeContent(
@@ -116,7 +156,8 @@ async function storeLarge(
     await setMultipartId(deps.db, draft.objectKey, multipartId)
     const { parts, ...sealed } = await sealParts(deps, draft, multipartId, first, rest, digest, buffers)
     if (!digest.matches()) throw digestMismatch("Repr-Digest")
-    await deps.blobs.completeMultipart(draft.objectKey, multipartId, parts)
+    const isWhole = await deps.blobs.completeMultipart(draft.objectKey, multipartId, parts, sealedFileBytes(sealed.sizeBytes))
+    if (!isWhole) throw new TypeError("parts of a running upload are gone")
     const row = blobRow(draft, { ...sealed, sha256: digest.sha256Hex() })
     // The sealed buffer has done its work; the check reads through a smaller one out of the same share.
     lease.giveBack(buffers.sealed.buffer)
@@ -188,22 +229,40 @@ async function removeUpload(
   if (isRowDone) await deleteUpload(deps.db, objectKey)
 }
 
+type SweepDeps = Pick<Powers, "db" | "blobs" | "now" | "log">
+
+async function giveUp(deps: SweepDeps, { objectKey, multipartId }: UploadRow): Promise<boolean> {
+  try {
+    if (multipartId !== null) await deps.blobs.abortMultipart(objectKey, multipartId)
+    await runBatch(deps.db, [discardObjectOfUpload(deps.db, objectKey, deps.now()), deleteUpload(deps.db, objectKey)])
+    return true
+  } catch (error) {
+    deps.log("upload_sweep_failed", { error: error instanceof Error ? error.name : "unknown" })
+    return false
+  }
+}
+
 /**
  * Gives up what uploads left behind that died on the way; sweepDiscardedObjects deletes the objects. In one batch an
  * object either is published (publish needs the upload's row) or is discarded, so no file can lose its bytes, however
  * slow its upload was. Safe to run twice and at once; one upload that cannot be given up does not stop the others.
  */
-export async function sweepUploads(deps: Pick<Powers, "db" | "blobs" | "now" | "log">, limit: number): Promise<number> {
-  const abandoned = await listUploadsBefore(deps.db, deps.now() - ABANDONED_AFTER_MS, limit)
+export async function sweepUploads(deps: SweepDeps, limit: number): Promise<number> {
   let given = 0
-  for (const { objectKey, multipartId } of abandoned) {
-    try {
-      if (multipartId !== null) await deps.blobs.abortMultipart(objectKey, multipartId)
-      await runBatch(deps.db, [discardObjectOfUpload(deps.db, objectKey, deps.now()), deleteUpload(deps.db, objectKey)])
-      given++
-    } catch (error) {
-      deps.log("upload_sweep_failed", { error: error instanceof Error ? error.name : "unknown" })
-    }
+  for (const row of await listUploadsBefore(deps.db, deps.now() - ABANDONED_AFTER_MS, limit)) {
+    if (await giveUp(deps, row)) given++
   }
   return given
+}
+
+/** Removes, at once, those of these objects that were left to the sweeper. What fails, or dies, it does later. */
+export async function giveUpObjects(deps: SweepDeps, objectKeys: readonly (string | null)[]): Promise<void> {
+  try {
+    for (const objectKey of objectKeys) {
+      const row = objectKey === null ? undefined : await findUploadBefore(deps.db, objectKey, deps.now() - ABANDONED_AFTER_MS)
+      if (row !== undefined && (await giveUp(deps, row))) await discardObject(deps, row.objectKey)
+    }
+  } catch (error) {
+    deps.log("upload_sweep_failed", { error: error instanceof Error ? error.name : "unknown" })
+  }
 }
