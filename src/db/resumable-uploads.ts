@@ -80,11 +80,14 @@ export async function claimResumable(
   return rows.length > 0
 }
 
-/** Prolongs the lease; false when it is lost. */
-export async function renewResumable(db: Db, lease: Lease, heldUntilMs: number): Promise<boolean> {
-  const rows = await db.all(
-    sql`update resumable_uploads set held_until_ms = ${heldUntilMs} where id = ${lease.id} and holder = ${lease.holder} returning id`,
-  )
+/**
+ * Prolongs the lease; false when it is lost.
+ * @param nextPart - the number of the part that may be stored next, where those before it do not count yet
+ */
+export async function renewResumable(db: Db, lease: Lease, heldUntilMs: number, nextPart = 1): Promise<boolean> {
+  const rows = await db.all(sql`update resumable_uploads
+    set held_until_ms = ${heldUntilMs}, next_part = max(next_part, ${nextPart})
+    where id = ${lease.id} and holder = ${lease.holder} returning id`)
   return rows.length > 0
 }
 

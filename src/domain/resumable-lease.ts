@@ -25,6 +25,8 @@ export type HeldUpload = {
    * @throws AppError `upload_locked` when the lease is lost
    */
   renew(): Promise<void>
+  /** The same, at once, and says which part number is in use next while the parts before it do not count yet. */
+  renewForPart(nextPart: number): Promise<void>
   /** Until when a write may prolong the lease. */
   heldUntilMs(): number
 }
@@ -62,6 +64,11 @@ export async function holding<T>(
   // Read again under the lease: from here on nobody else changes it.
   const row = await requireUpload(deps, found.ownerId, found.id)
   if (!isMine) throw row.offsetBytes === offsetBytes ? locked() : conflict(row.offsetBytes)
+  async function renew(nextPart?: number): Promise<void> {
+    const nowMs = deps.now()
+    if (!(await renewResumable(deps.db, lease, nowMs + LEASE_MS, nextPart))) throw locked()
+    renewedAtMs = nowMs
+  }
   let isClean = false
   try {
     const result = await work({
@@ -69,11 +76,9 @@ export async function holding<T>(
       lease,
       fileKey: await unwrapKey(deps, row),
       async renew() {
-        const nowMs = deps.now()
-        if (nowMs - renewedAtMs < LEASE_MS / 2) return
-        if (!(await renewResumable(deps.db, lease, nowMs + LEASE_MS))) throw locked()
-        renewedAtMs = nowMs
+        if (deps.now() - renewedAtMs >= LEASE_MS / 2) await renew()
       },
+      renewForPart: renew,
       heldUntilMs() {
         renewedAtMs = deps.now()
         return renewedAtMs + LEASE_MS

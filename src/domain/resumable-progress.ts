@@ -59,7 +59,7 @@ export function createProgress(deps: ProgressDeps, held: HeldUpload, sealed: Byt
       there.parts = placed.index + 1
       there.nextPart = partNumber + 1
       // The last one counts together with the upload's end.
-      if (!countsAtOnce || placed.isLast) await held.renew()
+      if (!countsAtOnce || placed.isLast) await held.renewForPart(there.nextPart)
       else await move({ offsetBytes: there.parts * PART_BYTES, tailKey: null, state: "open" }, held.heldUntilMs())
     })
   }

@@ -3,7 +3,7 @@
 import { env } from "cloudflare:workers"
 import { describe, expect, it } from "vitest"
 import { PART_BYTES } from "../../src/crypto/sealed-format.ts"
-import { files, resumableUploads, uploads } from "../../src/db/schema.ts"
+import { files, resumableParts, resumableUploads, uploads } from "../../src/db/schema.ts"
 import { LEASE_MS } from "../../src/domain/resumable-lease.ts"
 import { MAX_OPEN_UPLOADS } from "../../src/domain/resumable-uploads.ts"
 import { type ProblemBody, createTestClient } from "../support/client.ts"
@@ -382,6 +382,27 @@ describe("at the same time", () => {
     expect((await codeOf(await slow))[1]).toBe("upload_locked")
     expect(await tus.offset(path)).toBe(2 * PART_BYTES + 7)
     const last = await tus.patch(path, 2 * PART_BYTES + 7, bytes.slice(2 * PART_BYTES + 7))
+    const content = await api.request(`/api/ops/files/${last.headers.get("sealpost-file-id") ?? ""}/content`, { token })
+    expect(new Uint8Array(await content.arrayBuffer())).toEqual(bytes)
+  })
+
+  it("who takes over from a request whose parts do not count yet uses none of their numbers", async () => {
+    const { api, token, tus } = await scene()
+    const bytes = docxOfSize(2 * PART_BYTES + 1000)
+    const path = await tus.open(bytes.length)
+    const row = async () => (await api.db.select().from(resumableUploads)).find(({ id }) => path.endsWith(id))
+    const first = gatedBody(bytes.slice(0, PART_BYTES + 10), bytes.slice(PART_BYTES + 10))
+    const slow = tus.patch(path, 0, first.body, { "Upload-Checksum": `sha1 ${await sha("SHA-1", bytes)}` })
+    while ((await row())?.nextPart !== 2) await new Promise((resolve) => setTimeout(resolve, 20))
+    expect((await row())?.offsetBytes).toBe(0)
+    api.clock.nowMs += LEASE_MS
+    await tus.patch(path, 0, bytes.slice(0, PART_BYTES))
+    expect((await api.db.select().from(resumableParts)).filter(({ uploadId }) => path.endsWith(uploadId))).toEqual([
+      expect.objectContaining({ number: 3 }),
+    ])
+    first.open()
+    expect((await codeOf(await slow))[1]).toBe("upload_locked")
+    const last = await tus.patch(path, PART_BYTES, bytes.slice(PART_BYTES))
     const content = await api.request(`/api/ops/files/${last.headers.get("sealpost-file-id") ?? ""}/content`, { token })
     expect(new Uint8Array(await content.arrayBuffer())).toEqual(bytes)
   })
