@@ -7,6 +7,7 @@ import { requireClient, requireEnrolment, requireLogin, requireOps } from "./htt
 import { knownRoute } from "./http/middleware/known-route.ts"
 import { requestLog } from "./http/middleware/request-log.ts"
 import { securityHeaders } from "./http/middleware/security-headers.ts"
+import { tusHeaders } from "./http/middleware/tus.ts"
 import { renderError } from "./http/problem.ts"
 import { accountRoutes } from "./http/routes/accounts.ts"
 import { opsClientRoutes } from "./http/routes/clients.ts"
@@ -18,6 +19,7 @@ import { pageRoutes } from "./http/routes/pages.ts"
 import { forgottenPasswordRoutes, ownPasswordRoutes } from "./http/routes/passwords.ts"
 import { loginRoutes, ownSessionRoutes, refreshRoutes, sessionListRoutes } from "./http/routes/sessions.ts"
 import { totpRoutes } from "./http/routes/totp.ts"
+import { resumableUploadRoutes, tusDiscoveryRoutes } from "./http/routes/resumable-uploads.ts"
 import { uploadRoutes } from "./http/routes/uploads.ts"
 import type { AppEnv, GuardedEnv } from "./http/types.ts"
 
@@ -31,6 +33,7 @@ export function createApp(options: AppOptions = {}) {
   app.onError(renderError)
   app.use(requestLog(now))
   app.use(securityHeaders)
+  app.use("/api/ops/uploads/*", tusHeaders)
   app.use(knownRoute(app))
   app.use(provideDeps(options.createDeps ?? createDeps, now))
 
@@ -63,11 +66,13 @@ export function createApp(options: AppOptions = {}) {
   )
 
   app.route("/api/ops", loginRoutes("ops"))
+  app.route("/api/ops/uploads", tusDiscoveryRoutes)
   app.route(
     "/api/ops",
     new Hono<GuardedEnv>()
       .use(requireOps)
       .route("/upload", uploadRoutes)
+      .route("/uploads", resumableUploadRoutes)
       .route("/files", opsFileRoutes)
       .route("/links", opsLinkRoutes)
       .route("/mails", opsMailRoutes)

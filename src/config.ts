@@ -35,6 +35,9 @@ export type Config = {
   documents: DocumentSettings
   /** Asked about every document before it is published; null for nobody. */
   scanner: ScannerSettings | null
+  quotaBytes: number
+  quotaFiles: number
+  uploadExpiryMs: number
 }
 
 export type DocumentSettings = { externalRelationships: boolean; embeddedObjects: boolean; activeX: boolean; dde: boolean }
@@ -103,6 +106,18 @@ const settings = {
   MEMORY_BUDGET_MIB: {
     schema: integer(16, 1024).default(80),
     remedy: "give a whole number of MiB from 16; an isolate has 128 MB for everything",
+  },
+  OPS_QUOTA_BYTES: {
+    schema: integer(0, 999_999_999_999_999).default(0),
+    remedy: "give a whole number of bytes that each operations user may store, or 0 for no limit",
+  },
+  OPS_QUOTA_FILES: {
+    schema: integer(0, 999_999_999).default(0),
+    remedy: "give a whole number of files that each operations user may store, or 0 for no limit",
+  },
+  UPLOAD_EXPIRY_HOURS: {
+    schema: integer(1, 144).default(24),
+    remedy: "give a whole number of hours from 1 to 144: R2 drops parts after seven days",
   },
   PASSWORD_MIN_LENGTH: {
     schema: integer(8, 64).default(15),
@@ -211,6 +226,9 @@ export function parseConfig(env: Record<string, unknown>): { config: Config; sec
         dde: values.ALLOW_DDE,
       },
       scanner: values.SCANNER_URL === undefined ? null : { url: values.SCANNER_URL, timeoutMs: values.SCANNER_TIMEOUT_MS },
+      quotaBytes: values.OPS_QUOTA_BYTES,
+      quotaFiles: values.OPS_QUOTA_FILES,
+      uploadExpiryMs: values.UPLOAD_EXPIRY_HOURS * 60 * 60_000,
     },
     secrets,
   }

@@ -9,6 +9,7 @@ import { type HashQueue, createHashQueue } from "./domain/hashing.ts"
 import { type MemoryBudget, createMemoryBudget } from "./domain/memory.ts"
 import { type PartHeaders, createPartHeaders } from "./domain/part-headers.ts"
 import type { Powers, RequestOrigin, SealTurn } from "./domain/powers.ts"
+import { type RunningDigests, createRunningDigests } from "./domain/running-digests.ts"
 import { createConsoleMailer } from "./mail/console.ts"
 import { createMailChannelsMailer } from "./mail/mailchannels.ts"
 import type { Mailer } from "./mail/mailer.ts"
@@ -24,6 +25,7 @@ type Runtime = {
   partHeaders: PartHeaders
   hashing: HashQueue
   sealing: SealTurn
+  digests: RunningDigests
 }
 export type Bindings = Pick<Env, "DB" | "BLOBS"> & Partial<Pick<Env, "FLOOD_LIMIT">>
 
@@ -42,6 +44,7 @@ async function createRuntime(env: Bindings): Promise<Runtime> {
     partHeaders: createPartHeaders(),
     hashing: createHashQueue(),
     sealing: createSealTurn(),
+    digests: createRunningDigests(),
   }
 }
 
@@ -60,7 +63,7 @@ export type Occasion = Pick<Powers, "now" | "afterwards" | "log"> & { request: R
  * @throws AppError `misconfigured` naming every variable that is missing or unusable
  */
 export async function createDeps(env: Bindings, occasion: Occasion): Promise<Powers> {
-  const { config, keys, mailer, scanner, memory, partHeaders, hashing, sealing } = await runtimeOf(env)
+  const { config, keys, mailer, scanner, memory, partHeaders, hashing, sealing, digests } = await runtimeOf(env)
   return {
     db: createDb(env.DB),
     blobs: createBlobStore(env.BLOBS),
@@ -70,6 +73,7 @@ export async function createDeps(env: Bindings, occasion: Occasion): Promise<Pow
     memory,
     partHeaders,
     hashing,
+    digests,
     policy: config,
     // Commands and tests run without the binding.
     admitsFlood: async (address) => (await env.FLOOD_LIMIT?.limit({ key: address }))?.success ?? true,

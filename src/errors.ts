@@ -38,6 +38,18 @@ export type ErrorCode =
   // Forgotten passwords
   | "reset_token_invalid"
   | "reset_token_spent"
+  // Uploads
+  | "quota_exceeded"
+  | "too_many_uploads"
+  | "upload_expired"
+  | "upload_lost"
+  | "upload_offset_conflict"
+  | "upload_locked"
+  | "upload_complete"
+  | "tus_version_unsupported"
+  | "checksum_mismatch"
+  | "idempotency_key_in_use"
+  | "idempotency_key_reused"
   // Documents
   | "unsupported_document"
   | "document_refused"

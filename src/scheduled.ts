@@ -6,16 +6,21 @@ import { continueInspection } from "./domain/inspection.ts"
 import { drainOutbox } from "./domain/outbox.ts"
 import type { Powers } from "./domain/powers.ts"
 import { rotateKeys } from "./domain/rotation.ts"
+import { expireUploads, finishReceivedUploads } from "./domain/resumable-completion.ts"
 import { sweepUploads } from "./domain/uploads.ts"
 import { errorFacts, logLine } from "./log.ts"
 import { newId } from "./ids.ts"
 
 const SWEEP_LIMIT = 100
+/** Each may have to be read back. */
+const FINISH_LIMIT = 10
 const ROTATION_LIMIT = 500
 const INSPECTION_BUDGET_BYTES = 32 * 1024 * 1024
 
 const jobs: Record<string, (deps: Powers) => Promise<unknown>> = {
   outbox: drainOutbox,
+  receivedUploads: (deps) => finishReceivedUploads(deps, FINISH_LIMIT),
+  expiredUploads: (deps) => expireUploads(deps, SWEEP_LIMIT),
   uploads: (deps) => sweepUploads(deps, SWEEP_LIMIT),
   discardedObjects: (deps) => sweepDiscardedObjects(deps, SWEEP_LIMIT),
   expiredRows: sweepExpiredRows,

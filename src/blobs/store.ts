@@ -1,6 +1,6 @@
 // The only file that touches R2. Bytes are opaque here: no keys, no names, no types. Writes take buffers,
 // never streams, so that a failed one can be tried again with the very same bytes.
-import { isNoSuchUpload, isPassing } from "./r2-errors.ts"
+import { isNoSuchPart, isNoSuchUpload, isPassing } from "./r2-errors.ts"
 
 export type StoredPart = { partNumber: number; etag: string }
 /** The etag changes whenever the object is written. */
@@ -37,8 +37,22 @@ export function createBlobStore(bucket: R2Bucket) {
       return withRetry(() => bucket.resumeMultipartUpload(key, multipartId).uploadPart(partNumber, bytes))
     },
 
-    async completeMultipart(key: string, multipartId: string, parts: StoredPart[]): Promise<void> {
-      await bucket.resumeMultipartUpload(key, multipartId).complete(parts)
+    /**
+     * Puts the parts together. Harmless when repeated: what was complete before, though nobody may have heard of it,
+     * is recognised by the object.
+     * @param sizeBytes - of the object
+     * @returns false when upload or parts are gone, so that the object can never be complete
+     */
+    async completeMultipart(key: string, multipartId: string, parts: StoredPart[], sizeBytes: number): Promise<boolean> {
+      try {
+        await withRetry(() => bucket.resumeMultipartUpload(key, multipartId).complete(parts))
+        return true
+      } catch (error) {
+        const found = await withRetry(() => bucket.head(key))
+        if (found?.size === sizeBytes) return true
+        if (found === null && (isNoSuchUpload(error) || isNoSuchPart(error))) return false
+        throw error
+      }
     },
 
     /** Drops an unfinished multipart object; does nothing when there is none (any more). */

@@ -96,6 +96,26 @@ export function partAssociatedData(part: PartName): Bytes {
   )
 }
 
+const TAIL_DOMAIN = utf8("sealpost/tail")
+
+/** The beginning of a part whose rest has not arrived: sealed on its own meanwhile, as long as it is. */
+export type TailName = { fileId: string; fileVersion: number; partIndex: number; lengthBytes: number }
+
+/**
+ * Associated data of a tail. Fixed lengths again, and another domain than parts have, so that a tail never opens as a
+ * part: domain (13) ‖ format (1) ‖ file id (16) ‖ version (4) ‖ part (4) ‖ length (4).
+ */
+export function tailAssociatedData(tail: TailName): Bytes {
+  return concatBytes(
+    TAIL_DOMAIN,
+    Uint8Array.of(FORMAT_VERSION),
+    idToBytes(tail.fileId),
+    uint32be(tail.fileVersion),
+    uint32be(tail.partIndex),
+    uint32be(tail.lengthBytes),
+  )
+}
+
 /** One segment to open for a range of plaintext, in the order in which it lies in the sealed file. */
 export type RangeUnit = {
   part: number

@@ -15,6 +15,15 @@ export type Statement = BatchItem<"sqlite">
 export type Condition = SQL
 
 /**
+ * SQL by hand, for a batch or alone. Drizzle's own `db.run` and `db.all` cannot stand in a D1 batch when they have
+ * parameters: it looks for a prepared statement on them that they lack (drizzle-orm 0.45).
+ */
+export function rawStatement(db: Db, query: SQL) {
+  const raw = db.all(query)
+  return Object.assign(raw, { stmt: db.$client.prepare(raw.getQuery().sql) })
+}
+
+/**
  * Runs statements as one transaction: all of them happened, or none. For writes: rows of a joined select would
  * lose columns here, because D1 returns batched rows by column name.
  */

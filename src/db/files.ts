@@ -1,5 +1,6 @@
 import { and, asc, count, desc, eq, isNull, ne, sql } from "drizzle-orm"
 import type { Db } from "./client.ts"
+import { type Quota, fitsQuota } from "./quota.ts"
 import { blobs, files, uploads } from "./schema.ts"
 
 export type FileRow = typeof files.$inferSelect
@@ -43,11 +44,31 @@ export function listFiles(db: Db, query: { ownerId?: string; after?: FilePositio
 export const selectSealedFile = (db: Db, id: string) =>
   db.select({ file: files, blob: blobs }).from(files).innerJoin(blobs, currentBlob).where(eq(files.id, id))
 
+/** What must hold at the moment at which a file appears. */
+export type PublicationTerms = {
+  sizeBytes: number
+  quota: Quota
+  /** The resumable upload that it comes from, and who holds it. */
+  resumable?: { id: string; holder: string } | undefined
+  /** The idempotency key under which it was sent, and who holds that. */
+  idempotency?: { key: string; holder: string } | undefined
+}
+
+const isHeld = (ownerId: string, { resumable, idempotency }: PublicationTerms) =>
+  and(
+    resumable === undefined
+      ? undefined
+      : sql`exists (select 1 from resumable_uploads r where r.id = ${resumable.id} and r.holder = ${resumable.holder} and r.state = 'received')`,
+    idempotency === undefined
+      ? undefined
+      : sql`exists (select 1 from idempotency_keys k where k.owner_id = ${ownerId} and k.key = ${idempotency.key} and k.holder = ${idempotency.holder})`,
+  )
+
 /**
- * Adds a file, but only while its upload's row is there. In a batch the blob that follows then lacks its file and
- * fails the whole batch: what the sweeper has taken can no longer be published.
+ * Adds a file, but only while its upload's row is there and the terms hold. In a batch the blob that follows then lacks
+ * its file and fails the whole batch: what the sweeper has taken can no longer be published.
  */
-export const insertUploadedFile = (db: Db, file: FileRow, objectKey: string) =>
+export const insertUploadedFile = (db: Db, file: FileRow, objectKey: string, terms: PublicationTerms) =>
   db.insert(files).select(
     db
       .select({
@@ -60,7 +81,13 @@ export const insertUploadedFile = (db: Db, file: FileRow, objectKey: string) =>
         downloadLimit: sql<number | null>`${file.downloadLimit}`.as("download_limit"),
       })
       .from(uploads)
-      .where(eq(uploads.objectKey, objectKey)),
+      .where(
+        and(
+          eq(uploads.objectKey, objectKey),
+          fitsQuota(file.ownerId, terms.sizeBytes, terms.quota, terms.resumable?.id),
+          isHeld(file.ownerId, terms),
+        ),
+      ),
   )
 
 export const insertBlob = (db: Db, blob: BlobRow) => db.insert(blobs).values(blob)

@@ -2,6 +2,11 @@ import { and, asc, eq, inArray, lt, notExists, sql } from "drizzle-orm"
 import type { Db } from "./client.ts"
 import { blobs, discardedObjects, uploads } from "./schema.ts"
 
+export type UploadRow = typeof uploads.$inferSelect
+
+const isNoResumable = sql`not exists (select 1 from resumable_uploads r where r.state in ('open', 'received')
+  and (r.object_key = ${uploads.objectKey} or r.tail_key = ${uploads.objectKey}))`
+
 export const insertUpload = (db: Db, upload: typeof uploads.$inferInsert) => db.insert(uploads).values(upload)
 
 export const setMultipartId = (db: Db, objectKey: string, multipartId: string) =>
@@ -9,8 +14,23 @@ export const setMultipartId = (db: Db, objectKey: string, multipartId: string) =
 
 export const deleteUpload = (db: Db, objectKey: string) => db.delete(uploads).where(eq(uploads.objectKey, objectKey))
 
+/** Uploads begun before then, but not the objects of resumable ones, which have a time of their own. */
 export const listUploadsBefore = (db: Db, startedBeforeMs: number, limit: number) =>
-  db.select().from(uploads).where(lt(uploads.startedAtMs, startedBeforeMs)).orderBy(asc(uploads.startedAtMs)).limit(limit).all()
+  db
+    .select()
+    .from(uploads)
+    .where(and(lt(uploads.startedAtMs, startedBeforeMs), isNoResumable))
+    .orderBy(asc(uploads.startedAtMs))
+    .limit(limit)
+    .all()
+
+/** One of them, if it is among them. */
+export const findUploadBefore = (db: Db, objectKey: string, startedBeforeMs: number) =>
+  db
+    .select()
+    .from(uploads)
+    .where(and(eq(uploads.objectKey, objectKey), lt(uploads.startedAtMs, startedBeforeMs), isNoResumable))
+    .get()
 
 /** Notes the object of an upload that the same batch gives up, unless a file owns it. */
 export const discardObjectOfUpload = (db: Db, objectKey: string, atMs: number) =>
@@ -20,7 +40,13 @@ export const discardObjectOfUpload = (db: Db, objectKey: string, atMs: number) =
       db
         .select({ objectKey: uploads.objectKey, discardedAtMs: sql<number>`${atMs}`.as("discarded_at_ms") })
         .from(uploads)
-        .where(and(eq(uploads.objectKey, objectKey), notExists(db.select().from(blobs).where(eq(blobs.objectKey, objectKey))))),
+        .where(
+          and(
+            eq(uploads.objectKey, objectKey),
+            notExists(db.select().from(blobs).where(eq(blobs.objectKey, objectKey))),
+            isNoResumable,
+          ),
+        ),
     )
     .onConflictDoNothing()
 

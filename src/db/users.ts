@@ -74,6 +74,10 @@ const unlessHolds = (db: Db, condition: SQL) => db.insert(knownPlaces).select(sq
 export const confirmUser = (db: Db, id: string) =>
   unlessHolds(db, sql`exists (select 1 from users where id = ${id} and disabled_at_ms is null)`)
 
+/** Breaks the batch where this is no operations user who may log in, or not any more. */
+export const confirmOps = (db: Db, id: string) =>
+  unlessHolds(db, sql`exists (select 1 from users where id = ${id} and role = 'ops' and disabled_at_ms is null)`)
+
 /** Breaks the batch where this is not a client, or not any more. */
 export const confirmClient = (db: Db, id: string) =>
   unlessHolds(db, sql`exists (select 1 from users where id = ${id} and role = 'client')`)

@@ -1,4 +1,4 @@
-// The bytes of stored files. With uploads.ts the only place where keys and stored bytes meet: whoever wants to
+// The bytes of stored files. With uploads.ts and parts.ts the only place where keys and stored bytes meet: whoever wants to
 // know how plaintext can come out of storage reads this file. What does not open exactly is `integrity_failure`:
 // never a wrong byte, never a fallback.
 import { fromHex } from "../crypto/bytes.ts"
@@ -256,6 +256,14 @@ export async function openContent(
     lease.release()
     throw error
   }
+}
+
+/** The whole plaintext, run by run, within a share of memory that the caller has. */
+export async function readContent(deps: ContentDeps, blob: BlobRow, lease: MemoryLease): Promise<AsyncGenerator<Run, void>> {
+  if (!isSane(blob)) throw await unreadable(deps, blob, "row")
+  const unlocking = unlock(deps, blob)
+  await unlocking
+  return plaintextOf(deps, blob, unlocking, { start: 0, end: blob.sizeBytes }, lease)
 }
 
 /** Small reads are served out of one such piece: opening a segment for each of them would cost far more. */

@@ -1,5 +1,6 @@
 // Rows and objects that have done their work. Each kind is kept as long as somebody may still ask about it.
 import { runBatch } from "../db/client.ts"
+import { deleteKeysBefore } from "../db/idempotency.ts"
 import { deleteCountersBefore, deleteKnownPlacesBefore } from "../db/limits.ts"
 import { deleteLinksBefore } from "../db/links.ts"
 import { deleteSettledMailsBefore, purgeExpiredMails } from "../db/outbox.ts"
@@ -27,6 +28,7 @@ export async function sweepExpiredRows(deps: Pick<Powers, "db" | "now">): Promis
     deleteSessionsBefore(deps.db, nowMs - DAY_MS),
     deleteLinksBefore(deps.db, nowMs - 30 * DAY_MS),
     purgeExpiredMails(deps.db, nowMs),
+    deleteKeysBefore(deps.db, nowMs),
     deleteSettledMailsBefore(deps.db, nowMs - 7 * DAY_MS),
   ])
 }

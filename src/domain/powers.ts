@@ -10,6 +10,7 @@ import type { Mailer } from "../mail/mailer.ts"
 import type { HashQueue } from "./hashing.ts"
 import type { MemoryBudget } from "./memory.ts"
 import type { PartHeaders } from "./part-headers.ts"
+import type { RunningDigests } from "./running-digests.ts"
 
 /** What a deployment decides. */
 export type Policy = {
@@ -17,6 +18,11 @@ export type Policy = {
   maxFileBytes: number
   linkLifetimeSeconds: number
   passwordMinChars: number
+  /** What each operations user may store; 0 for no limit. */
+  quotaBytes: number
+  quotaFiles: number
+  /** How long a resumable upload waits for its next bytes. */
+  uploadExpiryMs: number
   /** What a genuine document may bring along. */
   documents: DocumentPolicy
   /** Ops accounts without a second factor may only enrol one. */
@@ -60,6 +66,8 @@ export type Powers = {
   memory: MemoryBudget
   /** Shared by all requests of the isolate. */
   partHeaders: PartHeaders
+  /** Digests of resumable uploads that this isolate has seen from their first byte on. */
+  digests: RunningDigests
   /** Turns at hashing passwords, shared by all requests of the isolate. */
   hashing: HashQueue
   /** Counts a request of a network address; false when far too many come from it at this moment. */

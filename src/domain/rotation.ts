@@ -4,6 +4,7 @@
 import { fromHex, toHex } from "../crypto/bytes.ts"
 import { rewrapFileKey } from "../crypto/file-key.ts"
 import { type BlobPosition, type BlobRow, countBlobsNotUnder, listBlobsNotUnder, replaceWrappedKey } from "../db/files.ts"
+import { countResumablesNotUnder } from "../db/resumable-uploads.ts"
 import type { Powers } from "./powers.ts"
 
 const PAGE = 50
@@ -14,7 +15,7 @@ export type RotationStep = {
   rewrapped: number
   /** Files whose key could not be unwrapped; they stay as they are. */
   failed: { fileId: string; reason: "unknown_key" | "broken" }[]
-  /** Files that are still under an older master key, failed ones included. */
+  /** Files and uploads that are still under an older master key, failed ones included. */
   left: number
 }
 
@@ -46,7 +47,8 @@ export async function rotateKeys(deps: Pick<Powers, "db" | "keys" | "log">, limi
     if (last === undefined) break
     after = { fileId: last.fileId, version: last.version }
   }
-  const left = await countBlobsNotUnder(deps.db, currentId)
+  // Uploads under way keep the key they have; they are files, or gone, in some days at most.
+  const left = (await countBlobsNotUnder(deps.db, currentId)) + (await countResumablesNotUnder(deps.db, currentId))
   if (rewrapped + failed.length > 0) deps.log("keys_rotated", { currentId, rewrapped, failed: failed.length, left })
   return { rewrapped, failed, left }
 }

@@ -1,88 +1,39 @@
 // Receiving a document: cut into parts as it streams in, sealed part by part, checked, and published in one
 // batch. Small documents (one part) are checked before anything is stored. Whatever a fault leaves behind has
 // a row in `uploads` first and is removed by the sweeper (sweepUploads).
-import { type Bytes, randomBytes, toHex } from "../crypto/bytes.ts"
 import { createFileKey } from "../crypto/file-key.ts"
-import {
-  FORMAT_VERSION,
-  PART_BYTES,
-  partAssociatedData,
-  partCount,
-  sealedFileBytes,
-  streamBytes,
-} from "../crypto/sealed-format.ts"
+import { partAssociatedData, sealedFileBytes } from "../crypto/sealed-format.ts"
 import { sealStream } from "../crypto/sealed-stream.ts"
 import { runBatch } from "../db/client.ts"
-import { type BlobRow, insertBlob, insertUploadedFile } from "../db/files.ts"
-import { deleteUpload, discardObjectOfUpload, insertUpload, listUploadsBefore, setMultipartId } from "../db/uploads.ts"
+import type { BlobRow } from "../db/files.ts"
+import {
+  type UploadRow,
+  deleteUpload,
+  discardObjectOfUpload,
+  findUploadBefore,
+  insertUpload,
+  listUploadsBefore,
+  setMultipartId,
+} from "../db/uploads.ts"
 import { AppError } from "../errors.ts"
 import { memorySource } from "../office/byte-source.ts"
 import type { StoredPart } from "../blobs/store.ts"
-import { auditEvent } from "./audit.ts"
 import { type Digests, type ExpectedDigests, createDigests, digestMismatch } from "./digests.ts"
-import { type DocumentName, parseDocumentName } from "./document-name.ts"
+import { parseDocumentName } from "./document-name.ts"
 import { requireCleanScan, requireDocument, requireStart } from "./document-check.ts"
 import { type ContentDeps, contentSource, withContentStream } from "./content.ts"
-import type { ListedFile } from "./files.ts"
+import { type ListedFile, discardObject } from "./files.ts"
+import { answerIdempotently, claimIdempotencyKey, forgetIdempotencyKey, keyInUse, repeatAnswer } from "./idempotency.ts"
 import type { MemoryLease } from "./memory.ts"
+import { type Part, type PartBuffers, admitUpload, createPartWriter, cutIntoParts } from "./parts.ts"
 import type { Powers } from "./powers.ts"
+import { type Draft, FIRST_VERSION, type Occasion, blobRow, newObjectKey, publish } from "./publication.ts"
 import { newId } from "../ids.ts"
 
 export type UploadDeps = ContentDeps & Pick<Powers, "policy" | "scanner">
 
 /** Longer than any upload can run, so that the sweeper never touches a live one. */
 const ABANDONED_AFTER_MS = 24 * 60 * 60_000
-const FIRST_VERSION = 1
-
-type Part = { plaintext: Bytes; isLast: boolean }
-
-/** The two buffers of an upload: a part as it came, and sealed. */
-type PartBuffers = { plain: Bytes; sealed: Bytes }
-
-/**
- * Room for a part of an upload of at most that size. Rounded up to a power of two, so that buffers of small
- * uploads have few different sizes and are reused.
- */
-function bufferBytes(atMostBytes: number): number {
-  return Math.min(PART_BYTES, 2 ** Math.ceil(Math.log2(Math.max(64 * 1024, atMostBytes))))
-}
-
-/**
- * Cuts a stream into parts of PART_BYTES. A full part is held back until more arrives or the stream ends,
- * because its seal says whether it is the last. All parts share `buffer`: use each before asking for more.
- * @param buffer - as long as a part, or as the whole stream where that is shorter
- */
-export async function* cutIntoParts(
-  chunks: AsyncIterable<Uint8Array>,
-  maxBytes: number,
-  buffer: Bytes = new Uint8Array(PART_BYTES),
-): AsyncGenerator<Part, void> {
-  let filled = 0
-  let total = 0
-  for await (const chunk of chunks) {
-    total += chunk.length
-    if (total > maxBytes) throw tooLarge(maxBytes)
-    for (let taken = 0; taken < chunk.length;) {
-      if (filled === buffer.length) {
-        if (filled < PART_BYTES) throw new RangeError("the stream is longer than it was said to be")
-        yield { plaintext: buffer, isLast: false }
-        filled = 0
-      }
-      const piece = chunk.subarray(taken, taken + buffer.length - filled)
-      buffer.set(piece, filled)
-      filled += piece.length
-      taken += piece.length
-    }
-  }
-  yield { plaintext: buffer.subarray(0, filled), isLast: true }
-}
-
-export const tooLarge = (maxBytes: number): AppError =>
-  new AppError("payload_too_large", { detail: `The file is larger than ${String(maxBytes)} bytes, the most that is taken here.` })
-
-/** What is known of a document while it is being stored. */
-type Draft = { fileId: string; objectKey: string; ownerId: string; name: DocumentName; downloadLimit: number | null }
-type Stored = { sizeBytes: number; digest: Digests; wrapped: Awaited<ReturnType<typeof createFileKey>>["wrapped"] }
 
 export type UploadRequest = {
   ownerId: string
@@ -93,29 +44,58 @@ export type UploadRequest = {
   atMostBytes: number
   /** Digests that the client announced; the document must have them. */
   expected: ExpectedDigests
-  /** How often each client may download it; null for no limit. */
+  /** How often each client may download the file; null for no limit. */
   downloadLimit: number | null
+  /** The client's own name for this request: sent again, it makes no second file. */
+  idempotencyKey: string | null
 }
 
 /**
  * Receives, seals, checks and publishes one document.
  * @throws AppError `unsupported_document`, `document_refused`, `validation_failed`, `payload_too_large`, `digest_mismatch`,
- *   `scanner_unavailable`; nothing is stored then · `busy` when too many transfers are running
+ *   `quota_exceeded`, `scanner_unavailable`, `idempotency_key_in_use`, `idempotency_key_reused`; nothing is stored then · `busy` when too many transfers are running
  */
 export async function receiveDocument(deps: UploadDeps, upload: UploadRequest): Promise<ListedFile> {
+  const { ownerId, downloadLimit, idempotencyKey } = upload
   const name = parseDocumentName(upload.sentName)
-  const { ownerId, downloadLimit } = upload
-  const draft = { fileId: newId(), objectKey: toHex(randomBytes(20)), ownerId, name, downloadLimit }
-  const plainBytes = bufferBytes(Math.min(upload.atMostBytes, deps.policy.maxFileBytes))
-  const sealedBytes = streamBytes(plainBytes)
-  const lease = await deps.memory.admit(plainBytes + sealedBytes)
+  const draft = { fileId: newId(), objectKey: newObjectKey(), ownerId, name, downloadLimit }
+  if (idempotencyKey === null) return receiveDraft(deps, draft, upload, {})
+  const claim = await claimIdempotencyKey(deps, ownerId, idempotencyKey)
+  if (claim.kind === "answered") return repeatAnswer(claim, draft, upload.chunks, deps.policy.maxFileBytes)
   try {
-    const buffers = { plain: new Uint8Array(lease.borrow(plainBytes)), sealed: new Uint8Array(lease.borrow(sealedBytes)) }
+    const more = (file: ListedFile) => [answerIdempotently(deps, ownerId, claim, file)]
+    return await receiveDraft(deps, draft, upload, { idempotency: claim, more })
+  } catch (error) {
+    // The client may try again with what it has mended. If the file appeared all the same, its answer stays.
+    await forgetIdempotencyKey(deps, ownerId, claim)
+    throw error
+  }
+}
+
+async function receiveDraft(deps: UploadDeps, draft: Draft, upload: UploadRequest, occasion: Occasion): Promise<ListedFile> {
+  const { lease, buffers } = await admitUpload(deps, Math.min(upload.atMostBytes, deps.policy.maxFileBytes))
+  try {
     const blob = await storeContent(deps, draft, upload, buffers, lease)
-    return await publish(deps, draft, blob)
+    return await publishOrRemove(deps, draft, blob, occasion)
   } finally {
     lease.release()
   }
+}
+
+/** What certainly was not published is removed; where even that is unknown, the sweeper finds out. */
+async function publishOrRemove(deps: UploadDeps, draft: Draft, blob: BlobRow, occasion: Occasion): Promise<ListedFile> {
+  let refusal: AppError | null = null
+  try {
+    const file = await publish(deps, draft, blob, occasion)
+    if (file !== null) return file
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    refusal = error
+  }
+  await removeUpload(deps, draft.objectKey, null, true).catch(() => {
+    deps.log("upload_cleanup_failed")
+  })
+  throw refusal ?? (occasion.idempotency === undefined ? new TypeError("the upload was given up") : keyInUse())
 }
 
 async function storeContent(
@@ -150,7 +130,8 @@ async function storeSmall(
   await requireDocument(deps, memorySource(part.plaintext), draft.name.type)
   digest.update(part.plaintext)
   if (!digest.matches()) throw digestMismatch("Repr-Digest")
-  const facts = { type: draft.name.type, sizeBytes: part.plaintext.length, sha256: digest.sha256Hex() }
+  const sha256 = digest.sha256Hex()
+  const facts = { type: draft.name.type, sizeBytes: part.plaintext.length, sha256 }
   const scan = await requireCleanScan(deps, facts, (use) => use(part.plaintext))
   const version = { fileId: draft.fileId, fileVersion: FIRST_VERSION }
   const { fileKey, wrapped } = await createFileKey(deps.keys.masterKeys, version)
@@ -159,7 +140,7 @@ async function storeSmall(
   await insertUpload(deps.db, { objectKey: draft.objectKey, ownerId: draft.ownerId, startedAtMs: deps.now() })
   await cleaningUp(deps, draft, null, () => deps.blobs.put(draft.objectKey, sealed))
   lease.giveBack(buffers.sealed.buffer)
-  return { ...blobRow(draft, { sizeBytes: part.plaintext.length, digest, wrapped }), scan }
+  return { ...blobRow(draft, { sizeBytes: part.plaintext.length, sha256, wrapped }), scan }
 }
 
 async function storeLarge(
@@ -175,10 +156,11 @@ async function storeLarge(
   const multipartId = await cleaningUp(deps, draft, null, () => deps.blobs.startMultipart(draft.objectKey))
   return cleaningUp(deps, draft, multipartId, async () => {
     await setMultipartId(deps.db, draft.objectKey, multipartId)
-    const { parts, ...stored } = await sealParts(deps, draft, multipartId, first, rest, digest, buffers)
+    const { parts, ...sealed } = await sealParts(deps, draft, multipartId, first, rest, digest, buffers)
     if (!digest.matches()) throw digestMismatch("Repr-Digest")
-    await deps.blobs.completeMultipart(draft.objectKey, multipartId, parts)
-    const row = blobRow(draft, stored)
+    const isWhole = await deps.blobs.completeMultipart(draft.objectKey, multipartId, parts, sealedFileBytes(sealed.sizeBytes))
+    if (!isWhole) throw new TypeError("parts of a running upload are gone")
+    const row = blobRow(draft, { ...sealed, sha256: digest.sha256Hex() })
     // The sealed buffer has done its work; the check reads through a smaller one out of the same share.
     lease.giveBack(buffers.sealed.buffer)
     await requireDocument(deps, await contentSource(deps, row, lease), draft.name.type)
@@ -200,69 +182,30 @@ async function sealParts(
   const version = { fileId: draft.fileId, fileVersion: FIRST_VERSION }
   const { fileKey, wrapped } = await createFileKey(deps.keys.masterKeys, version)
   const parts: StoredPart[] = []
+  const writer = createPartWriter(
+    deps,
+    { objectKey: draft.objectKey, multipartId },
+    { fileKey, version },
+    buffers.sealed,
+    (part) => {
+      parts.push(part)
+    },
+  )
   let sizeBytes = 0
-  let partIndex = 0
-  // While a sealed part is on its way to R2, the next one fills; sealing it must wait for the buffer.
-  let storing: Promise<unknown> = Promise.resolve()
+  let index = 0
   try {
     for (let part: Part | undefined = first; part !== undefined; part = (await rest.next()).value ?? undefined) {
       digest.update(part.plaintext)
       sizeBytes += part.plaintext.length
-      await storing
-      const associatedData = partAssociatedData({ ...version, partIndex, isLastPart: part.isLast })
-      const sealed = await sealStream(fileKey, associatedData, part.plaintext, buffers.sealed)
-      partIndex++
-      storing = deps.blobs.putPart(draft.objectKey, multipartId, partIndex, sealed).then((stored) => parts.push(stored))
-      storing.catch(() => undefined)
+      await writer.write({ ...part, index, number: index + 1 })
+      index++
     }
+    await writer.finish()
   } finally {
     // Also after a fault: the buffer must not be lent to somebody else while R2 still reads it.
-    await storing.catch(() => undefined)
+    await writer.idle()
   }
-  await storing
-  return { parts, sizeBytes, digest, wrapped }
-}
-
-function blobRow(draft: Draft, stored: Stored): BlobRow {
-  return {
-    fileId: draft.fileId,
-    version: FIRST_VERSION,
-    objectKey: draft.objectKey,
-    format: FORMAT_VERSION,
-    sizeBytes: stored.sizeBytes,
-    sealedBytes: sealedFileBytes(stored.sizeBytes),
-    parts: partCount(stored.sizeBytes),
-    sha256: stored.digest.sha256Hex(),
-    keyId: stored.wrapped.keyId,
-    wrappedKey: toHex(stored.wrapped.wrappedKey),
-    commitment: toHex(stored.wrapped.commitment),
-    scan: null,
-  }
-}
-
-/** The file exists from here on, or not at all. When even the outcome is unknown, the sweeper finds out. */
-async function publish(deps: UploadDeps, draft: Draft, blob: BlobRow): Promise<ListedFile> {
-  const createdAtMs = deps.now()
-  const { fileId: id, ownerId, name, downloadLimit } = draft
-  await runBatch(deps.db, [
-    insertUploadedFile(
-      deps.db,
-      { id, ownerId, version: FIRST_VERSION, name: name.name, type: name.type, createdAtMs, downloadLimit },
-      draft.objectKey,
-    ),
-    insertBlob(deps.db, blob),
-    deleteUpload(deps.db, draft.objectKey),
-    auditEvent(deps, "file.uploaded", ownerId, id),
-  ])
-  return {
-    id,
-    name: name.name,
-    type: name.type,
-    createdAtMs,
-    downloadLimit,
-    sizeBytes: blob.sizeBytes,
-    sha256: blob.sha256,
-  }
+  return { parts, sizeBytes, wrapped }
 }
 
 /** Runs a step; when it fails, removes what the upload has stored so far. Never after publishing began. */
@@ -290,22 +233,40 @@ async function removeUpload(
   if (isRowDone) await deleteUpload(deps.db, objectKey)
 }
 
+type SweepDeps = Pick<Powers, "db" | "blobs" | "now" | "log">
+
+async function giveUp(deps: SweepDeps, { objectKey, multipartId }: UploadRow): Promise<boolean> {
+  try {
+    if (multipartId !== null) await deps.blobs.abortMultipart(objectKey, multipartId)
+    await runBatch(deps.db, [discardObjectOfUpload(deps.db, objectKey, deps.now()), deleteUpload(deps.db, objectKey)])
+    return true
+  } catch (error) {
+    deps.log("upload_sweep_failed", { error: error instanceof Error ? error.name : "unknown" })
+    return false
+  }
+}
+
 /**
  * Gives up what uploads left behind that died on the way; sweepDiscardedObjects deletes the objects. In one batch an
  * object either is published (publish needs the upload's row) or is discarded, so no file can lose its bytes, however
  * slow its upload was. Safe to run twice and at once; one upload that cannot be given up does not stop the others.
  */
-export async function sweepUploads(deps: Pick<Powers, "db" | "blobs" | "now" | "log">, limit: number): Promise<number> {
-  const abandoned = await listUploadsBefore(deps.db, deps.now() - ABANDONED_AFTER_MS, limit)
+export async function sweepUploads(deps: SweepDeps, limit: number): Promise<number> {
   let given = 0
-  for (const { objectKey, multipartId } of abandoned) {
-    try {
-      if (multipartId !== null) await deps.blobs.abortMultipart(objectKey, multipartId)
-      await runBatch(deps.db, [discardObjectOfUpload(deps.db, objectKey, deps.now()), deleteUpload(deps.db, objectKey)])
-      given++
-    } catch (error) {
-      deps.log("upload_sweep_failed", { error: error instanceof Error ? error.name : "unknown" })
-    }
+  for (const row of await listUploadsBefore(deps.db, deps.now() - ABANDONED_AFTER_MS, limit)) {
+    if (await giveUp(deps, row)) given++
   }
   return given
+}
+
+/** Removes, at once, those of these objects that were left to the sweeper. What fails, or dies, it does later. */
+export async function giveUpObjects(deps: SweepDeps, objectKeys: readonly (string | null)[]): Promise<void> {
+  try {
+    for (const objectKey of objectKeys) {
+      const row = objectKey === null ? undefined : await findUploadBefore(deps.db, objectKey, deps.now() - ABANDONED_AFTER_MS)
+      if (row !== undefined && (await giveUp(deps, row))) await discardObject(deps, row.objectKey)
+    }
+  } catch (error) {
+    deps.log("upload_sweep_failed", { error: error instanceof Error ? error.name : "unknown" })
+  }
 }

@@ -4,6 +4,7 @@ import { z } from "zod"
 import { parseFilePosition } from "../domain/cursor.ts"
 import { type EmailAddress, parseEmailAddress } from "../domain/email-address.ts"
 import type { FilePosition } from "../domain/files.ts"
+import { fieldError } from "../errors.ts"
 import { isId } from "../ids.ts"
 import { PASSWORD_MAX_CHARS, passwordFault } from "../domain/password-rules.ts"
 import type { Policy } from "../domain/powers.ts"
@@ -44,12 +45,21 @@ export const downloadLimitField = z
   .max(MAX_DOWNLOAD_LIMIT, `Give at most ${String(MAX_DOWNLOAD_LIMIT)}, or null for no limit.`)
   .nullable()
 
-/** The same in a query, where no limit is said by leaving it out. */
-export const downloadLimitParameter = z
+const LIMIT_SENTENCE = "Give a whole number from 1 to 1000000."
+
+/** The same as text: in a query, a form or metadata. */
+export const downloadLimitText = z
   .string()
-  .regex(/^[1-9]\d{0,6}$/, "Give a whole number from 1, or leave it out for no limit.")
-  .transform((text): number => Number(text))
-  .refine((limit) => limit <= MAX_DOWNLOAD_LIMIT, `Give at most ${String(MAX_DOWNLOAD_LIMIT)}, or leave it out for no limit.`)
+  .regex(/^(?:[1-9]\d{0,5}|1000000)$/, LIMIT_SENTENCE)
+  .transform(Number)
+
+/** @throws AppError `validation_failed` */
+export function parseDownloadLimit(text: string | null): number | null {
+  if (text === null) return null
+  const parsed = downloadLimitText.safeParse(text)
+  if (!parsed.success) throw fieldError("downloadLimit", "invalid_format", LIMIT_SENTENCE)
+  return parsed.data
+}
 
 /** Seconds in a query. Whether they are too many the deployment says. */
 export const secondsField = z

@@ -11,6 +11,9 @@ import type { AppEnv } from "./types.ts"
 
 type Problem = { status: ContentfulStatusCode; title: string }
 
+/** Of the tus protocol alone; no registered status code, so Hono's type does not know it. */
+const CHECKSUM_MISMATCH = 460 as ContentfulStatusCode
+
 export const problems = {
   not_found: { status: 404, title: "Not found" },
   method_not_allowed: { status: 405, title: "Method not allowed" },
@@ -43,6 +46,17 @@ export const problems = {
   password_required: { status: 403, title: "Password needed as well" },
   reset_token_invalid: { status: 400, title: "Not a link of ours" },
   reset_token_spent: { status: 410, title: "Link used or expired" },
+  quota_exceeded: { status: 507, title: "Quota used up" },
+  too_many_uploads: { status: 429, title: "Too many open uploads" },
+  upload_expired: { status: 410, title: "Upload expired" },
+  upload_lost: { status: 410, title: "Upload lost" },
+  upload_offset_conflict: { status: 409, title: "Upload stands elsewhere" },
+  upload_locked: { status: 423, title: "Upload in use" },
+  upload_complete: { status: 403, title: "Upload complete" },
+  tus_version_unsupported: { status: 412, title: "Protocol version not supported" },
+  checksum_mismatch: { status: CHECKSUM_MISMATCH, title: "Checksum does not match" },
+  idempotency_key_in_use: { status: 409, title: "Request under way" },
+  idempotency_key_reused: { status: 422, title: "Idempotency key used before" },
   unsupported_document: { status: 415, title: "Not a document that is taken here" },
   document_refused: { status: 422, title: "Not a genuine document" },
   scanner_unavailable: { status: 503, title: "Scanner not available" },

@@ -1,6 +1,7 @@
 // multipart/form-data (RFC 7578, RFC 2046 section 5.1), read as a stream: a part's bytes are handed on as they
 // arrive and never collected here. Strict and total: what is not the grammar is `malformed_request`.
 import { AppError } from "../errors.ts"
+import { type BodySource, createBodySource } from "./body.ts"
 
 export type FormPart = {
   /** The form field. */
@@ -22,9 +23,15 @@ const malformed = (reason: string): AppError =>
 
 /** The boundary of a multipart/form-data content type (RFC 2046: 1 to 70 characters), or null. */
 export function multipartBoundary(contentType: string): string | null {
-  const match = /^multipart\/form-data\s*;(.*)$/is.exec(contentType)
-  const parameter = /(?:^|;)\s*boundary=(?:"([^"]+)"|([^\s;"]+))\s*(?:;|$)/i.exec(match?.[1] ?? "")
-  const boundary = parameter?.[1] ?? parameter?.[2]
+  const match = /^multipart\/form-data\s*(;.*)$/is.exec(contentType)
+  if (match?.[1] === undefined) return null
+  let boundary: string | undefined
+  try {
+    boundary = parseParameters(match[1].replace(/[\s;]+$/, "")).get("boundary")
+  } catch {
+    // Not the grammar, or a parameter twice: two readers could take two boundaries from it.
+    return null
+  }
   return boundary !== undefined && /^[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]$/.test(boundary) ? boundary : null
 }
 
@@ -38,7 +45,8 @@ export async function* readMultipart(
   boundary: string,
   drainBytes = 0,
 ): AsyncGenerator<FormPart, void> {
-  const input = createInput(body, new TextEncoder().encode(`\r\n--${boundary}`))
+  const source = createBodySource(body)
+  const input = createInput(source, new TextEncoder().encode(`\r\n--${boundary}`))
   try {
     // A delimiter starts with a line break; the body's first one may stand at its very start.
     input.unread(Uint8Array.of(CR, 0x0a))
@@ -51,7 +59,7 @@ export async function* readMultipart(
     }
     await input.skipToEnd(MAX_EPILOGUE_BYTES)
   } finally {
-    await input.close(drainBytes)
+    await source.close(drainBytes)
   }
 }
 
@@ -76,39 +84,9 @@ async function skip(chunks: AsyncIterable<Uint8Array>, limitBytes: number): Prom
   }
 }
 
-/** Chunks come in the size of network reads, some kilobytes; fewer and larger ones cost far less to pass on. */
-const READ_BYTES = 256 * 1024
-
-/** The chunks of a stream, of READ_BYTES where it is a byte stream; null at its end. */
-function createSource(body: ReadableStream<Uint8Array>) {
-  let byob: ReadableStreamBYOBReader | null = null
-  try {
-    byob = body.getReader({ mode: "byob" })
-  } catch {
-    // Not a byte stream: chunks come as they are.
-  }
-  const plain = byob === null ? body.getReader() : null
-
-  return {
-    async next(): Promise<Uint8Array<ArrayBuffer> | null> {
-      try {
-        if (byob === null) return ((await plain?.read())?.value as Uint8Array<ArrayBuffer> | undefined) ?? null
-        // A fresh buffer each time: what was handed on may still be in use.
-        const { value } = await byob.readAtLeast(READ_BYTES, new Uint8Array(READ_BYTES))
-        return value === undefined || value.length === 0 ? null : value
-      } catch {
-        // Not our fault, and nobody is left to hear of it.
-        throw malformed("the connection broke off")
-      }
-    },
-    cancel: async (): Promise<void> => (byob ?? plain)?.cancel(),
-  }
-}
-
 type Input = ReturnType<typeof createInput>
 
-function createInput(body: ReadableStream<Uint8Array>, delimiter: Uint8Array) {
-  const source = createSource(body)
+function createInput(source: BodySource, delimiter: Uint8Array) {
   let pending: Uint8Array<ArrayBuffer> = new Uint8Array(0)
 
   function unread(bytes: Uint8Array): void {
@@ -160,12 +138,13 @@ function createInput(body: ReadableStream<Uint8Array>, delimiter: Uint8Array) {
       for (; searched + 4 <= pending.length; searched++) {
         const [a, b, c, d] = pending.subarray(searched, searched + 4)
         if (a === CR && b === 0x0a && c === CR && d === 0x0a) {
+          if (searched > MAX_HEADER_BYTES) break
           const block = pending.subarray(0, searched)
           pending = pending.subarray(searched + 4)
           return block
         }
       }
-      if (pending.length > MAX_HEADER_BYTES) throw malformed("a part header is too long")
+      if (searched > MAX_HEADER_BYTES) throw malformed("a part header is too long")
       await more()
     }
   }
@@ -177,21 +156,7 @@ function createInput(body: ReadableStream<Uint8Array>, delimiter: Uint8Array) {
     if (total > limitBytes) throw malformed("more follows after its last boundary")
   }
 
-  /** Ends reading, but first takes what is still coming, up to a limit: a client that is cut off never sees the answer. */
-  async function close(drainBytes: number): Promise<void> {
-    try {
-      for (let total = 0; total < drainBytes;) {
-        const chunk = await source.next()
-        if (chunk === null) return
-        total += chunk.length
-      }
-      await source.cancel()
-    } catch {
-      // The client has gone; there is nobody left to answer.
-    }
-  }
-
-  return { unread, exactly, untilDelimiter, headerBlock, skipToEnd, close }
+  return { unread, exactly, untilDelimiter, headerBlock, skipToEnd }
 }
 
 /** Where the delimiter, or a beginning of it that the data's end cuts off, starts; else the data's length. */

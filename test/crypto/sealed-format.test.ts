@@ -15,6 +15,7 @@ import {
   segmentsEnd,
   segmentsOf,
   streamBytes,
+  tailAssociatedData,
 } from "../../src/crypto/sealed-format.ts"
 import { toHex } from "../../src/crypto/bytes.ts"
 
@@ -188,6 +189,23 @@ describe("partAssociatedData", () => {
     "differs when only %j differs",
     (change) => {
       expect(toHex(partAssociatedData({ ...part, ...change }))).not.toBe(toHex(partAssociatedData(part)))
+    },
+  )
+})
+
+describe("tailAssociatedData", () => {
+  const tail = { fileId: "00112233-4455-6677-8899-aabbccddeeff", fileVersion: 1, partIndex: 2, lengthBytes: 1 }
+
+  it("has one frozen encoding, and a domain that parts have not", () => {
+    expect(toHex(tailAssociatedData(tail))).toBe(
+      "7365616c706f73742f7461696c" + "01" + "00112233445566778899aabbccddeeff" + "00000001" + "00000002" + "00000001",
+    )
+  })
+
+  it.each([{ fileId: "00112233-4455-6677-8899-aabbccddeefe" }, { fileVersion: 2 }, { partIndex: 3 }, { lengthBytes: 2 }])(
+    "differs when only %j differs",
+    (change) => {
+      expect(toHex(tailAssociatedData({ ...tail, ...change }))).not.toBe(toHex(tailAssociatedData(tail)))
     },
   )
 })

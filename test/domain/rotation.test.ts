@@ -9,6 +9,7 @@ import { type Finding, continueInspection, inspect } from "../../src/domain/insp
 import { rotateKeys } from "../../src/domain/rotation.ts"
 import { docxOfSize } from "../support/documents.ts"
 import { type TestClient, createTestClient } from "../support/client.ts"
+import { tusClient } from "../support/tus.ts"
 
 let api: TestClient
 let token: string
@@ -121,6 +122,16 @@ describe("rotateKeys", () => {
     expect((await rowOf(good))?.keyId).toBe(2)
     await api.db.$client.prepare("update blobs set key_id = 1 where key_id = 9").run()
     expect(await rotateKeys(deps, 2)).toMatchObject({ rewrapped: 2, failed: [], left: 0 })
+  })
+
+  it("counts an upload under way as left; it goes on, and its file is rotated like any other", async () => {
+    const bytes = docxOfSize(2000)
+    const path = await tusClient(api, token).open(bytes.length)
+    const { deps, client } = await depsWith(`${newKey},${oldKey}`)
+    expect(await rotateKeys(deps, 100)).toEqual({ rewrapped: 0, failed: [], left: 1 })
+    const id = (await tusClient(client, token).patch(path, 0, bytes)).headers.get("sealpost-file-id") ?? ""
+    expect(await rotateKeys(deps, 100)).toEqual({ rewrapped: 1, failed: [], left: 0 })
+    expect(await isReadable(createTestClient({ MASTER_KEYS: newKey }), id)).toBe(true)
   })
 
   it("runs from cron", async () => {

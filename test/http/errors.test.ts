@@ -238,6 +238,9 @@ describe("every route", () => {
       "/api/ops/mails": "ops",
       "/api/ops/mails/:id/retry": "ops",
       "/api/ops/upload": "ops",
+      "/api/ops/upload/:name": "ops",
+      "/api/ops/uploads": "ops",
+      "/api/ops/uploads/:id": "ops",
       "/download-file/:token": "the link's client",
     }
     expect(routes.map(({ pattern }) => pattern).sort()).toEqual([...open, ...Object.keys(guarded)].sort())
@@ -249,6 +252,13 @@ describe("roles", () => {
     ["GET", "/api/client/files", "client"],
     ["GET", `/api/client/download/${crypto.randomUUID()}`, "client"],
     ["POST", "/api/ops/upload", "ops"],
+    ["PUT", "/api/ops/upload/a.docx", "ops"],
+    ["GET", "/api/ops/uploads", "ops"],
+    ["POST", "/api/ops/uploads", "ops"],
+    ["GET", `/api/ops/uploads/${crypto.randomUUID()}`, "ops"],
+    ["POST", `/api/ops/uploads/${crypto.randomUUID()}`, "ops"],
+    ["PATCH", `/api/ops/uploads/${crypto.randomUUID()}`, "ops"],
+    ["DELETE", `/api/ops/uploads/${crypto.randomUUID()}`, "ops"],
     ["GET", "/api/ops/files", "ops"],
     ["GET", `/api/ops/files/${crypto.randomUUID()}/content`, "ops"],
     ["DELETE", `/api/ops/files/${crypto.randomUUID()}`, "ops"],

@@ -108,6 +108,15 @@ describe("a multipart body", () => {
     expect(await codeOf(readText(body))).toBe("malformed_request")
   })
 
+  it.each([1, 7, 100_000])("is refused with a header past its limit, in chunks of %i bytes, and taken below it", async (size) => {
+    const body = (padding: number): Uint8Array[] => {
+      const bytes = encode(`--BB\r\nX: ${"x".repeat(padding)}\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n--BB--`)
+      return Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.slice(i * size, (i + 1) * size))
+    }
+    expect(await codeOf(read(body(8100)))).toBe("accepted")
+    expect(await codeOf(read(body(8200)))).toBe("malformed_request")
+  })
+
   it("is refused with a header that is not UTF-8", async () => {
     const bytes = encode(`${part('form-data; name="a"; filename="?"')}--BB--`)
     expect(await codeOf(read([bytes]))).toBe("accepted")
@@ -158,6 +167,12 @@ describe("multipartBoundary", () => {
     ["multipart/form-data; boundary=", null],
     [`multipart/form-data; boundary=${"x".repeat(71)}`, null],
     ['multipart/form-data; boundary="a{b"', null],
+    ['multipart/form-data; x="; boundary=fake"; boundary=abc', "abc"],
+    ['multipart/form-data; x="; boundary=fake"', null],
+    ["multipart/form-data; boundary=abc; boundary=abd", null],
+    ["multipart/form-data; boundary=abc; Boundary=abc", null],
+    ["multipart/form-data; boundary=abc;", "abc"],
+    ["multipart/form-data; boundary=abc x", null],
     ["multipart/mixed; boundary=abc", null],
     ["application/json", null],
     ["", null],

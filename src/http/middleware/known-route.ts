@@ -13,7 +13,7 @@ type Route = { pattern: string; methods: Set<string> }
 export function routeTable(app: Hono<AppEnv>): Route[] {
   const table = new Map<string, Route>()
   for (const { method, path } of app.routes) {
-    if (method === "ALL") continue
+    if (method === "ALL" || method === "OPTIONS") continue
     const route = table.get(path) ?? { pattern: path, methods: new Set() }
     route.methods.add(method)
     // Hono serves HEAD by the GET handler.
@@ -41,7 +41,11 @@ export function knownRoute(app: Hono<AppEnv>) {
     // Methods of no known route may be anything at all; logs name only known ones.
     const isKnown = allow.includes(c.req.method)
     c.set("operation", `${isKnown ? c.req.method : "(other method)"} ${route.pattern}`)
-    if (c.req.method === "OPTIONS") return c.body(null, 204, { Allow: allow.join(", ") })
+    if (c.req.method === "OPTIONS") {
+      c.header("Allow", allow.join(", "))
+      // A resource may have more to say of itself.
+      return app.routes.some(({ method, path }) => method === "OPTIONS" && path === route.pattern) ? next() : c.body(null, 204)
+    }
     if (!isKnown) throw new AppError("method_not_allowed", { detail: `Allowed here: ${allow.join(", ")}.`, allow })
     return next()
   })

@@ -1,26 +1,29 @@
-// POST /upload: one document as multipart/form-data, field `file`, streamed through.
-import { Hono } from "hono"
+// One document in one request, streamed through: POST /upload as multipart/form-data, field `file`; PUT /upload/{name} as it is.
+import { type Context, Hono } from "hono"
 import { z } from "zod"
 import { type ExpectedDigests, createDigests, digestMismatch } from "../../domain/digests.ts"
-import { receiveDocument, tooLarge } from "../../domain/uploads.ts"
+import { tooLarge } from "../../domain/parts.ts"
+import { requireQuota } from "../../domain/quota.ts"
+import { type UploadRequest, receiveDocument } from "../../domain/uploads.ts"
 import { AppError, fieldError } from "../../errors.ts"
-import { requiredDigests } from "../../protocol/digest-fields.ts"
+import { type BodySource, createBodySource } from "../../protocol/body.ts"
 import { type FormPart, multipartBoundary, readMultipart } from "../../protocol/multipart.ts"
-import { downloadLimitParameter } from "../fields.ts"
+import { announcedDigests } from "../announced-digests.ts"
+import { downloadLimitText, parseDownloadLimit } from "../fields.ts"
 import type { GuardedEnv } from "../types.ts"
 import { queryParameters, singleParameters } from "../validate.ts"
 import { fileJson } from "./files.ts"
 
-/** What the document is published with, so that there is no moment without it. */
-const uploadQuery = z.strictObject({ downloadLimit: downloadLimitParameter.optional() })
-
 /** Room for boundaries and part headers around a file of the greatest size. */
 const MULTIPART_OVERHEAD_BYTES = 64 * 1024
 
+function requirePlain(headers: Headers): void {
+  if (/^(?:identity)?$/i.test(headers.get("content-encoding") ?? "")) return
+  throw new AppError("unsupported_media_type", { detail: "Send the document as it is, without a Content-Encoding." })
+}
+
 function requireBoundary(headers: Headers): string {
-  if (!/^(?:identity)?$/i.test(headers.get("content-encoding") ?? "")) {
-    throw new AppError("unsupported_media_type", { detail: "Send the document as it is, without a Content-Encoding." })
-  }
+  requirePlain(headers)
   const boundary = multipartBoundary(headers.get("content-type") ?? "")
   if (boundary === null) {
     throw new AppError("unsupported_media_type", {
@@ -28,15 +31,6 @@ function requireBoundary(headers: Headers): string {
     })
   }
   return boundary
-}
-
-/** The digests in a field (RFC 9530). Null where it announces none that can be trusted. */
-function announced(headers: Headers, field: string): ExpectedDigests | null {
-  const digests = requiredDigests(headers.get(field))
-  if (digests.kind === "malformed") {
-    throw new AppError("digest_malformed", { detail: `${field} must look like this: sha-256=:<base64 of the 32 bytes>:` })
-  }
-  return digests.kind === "none" ? null : digests
 }
 
 /** The body, its bytes also handed to `watch`. */
@@ -95,31 +89,134 @@ function contentDigestCheck(expected: ExpectedDigests | null) {
 
 const ignore = (): void => undefined
 
-export const uploadRoutes = new Hono<GuardedEnv>().post("/", singleParameters, queryParameters(uploadQuery), async (c) => {
-  const { headers } = c.req.raw
-  const { downloadLimit = null } = c.req.valid("query")
-  const boundary = requireBoundary(headers)
-  const expected = announced(headers, "Repr-Digest") ?? {}
-  const content = contentDigestCheck(announced(headers, "Content-Digest"))
-  const { maxFileBytes } = c.var.deps.policy
-  const length = headers.get("content-length")
-  const atMostBytes = length === null ? Number.POSITIVE_INFINITY : Number(length)
-  if (length !== null && atMostBytes > maxFileBytes + MULTIPART_OVERHEAD_BYTES) throw tooLarge(maxFileBytes)
-  const body = c.req.raw.body as ReadableStream<Uint8Array> | null
-  if (body === null) throw fieldError("file", "missing", "Send the document in the field `file`.")
-  // A document refused halfway is still taken to its end, so that the client hears why.
-  const drainBytes = maxFileBytes + MULTIPART_OVERHEAD_BYTES
-  const parts = readMultipart(content === null ? body : watched(body, content.seeForm), boundary, drainBytes)
-  try {
-    const first = await parts.next()
-    if (first.done === true) throw fieldError("file", "missing", "Send the document in the field `file`.")
-    const part = first.value
+const DOWNLOAD_LIMIT = "downloadLimit"
+/** As many digits as fit. */
+const MAX_LIMIT_BYTES = 16
+/** What the document is published with, so that there is no moment without it. */
+const uploadQuery = z.strictObject({ downloadLimit: downloadLimitText.optional() })
+
+/** The document's part, after the settings that may stand before it. */
+async function settingsAndFile(parts: AsyncGenerator<FormPart, void>, query: { downloadLimit?: number | undefined }) {
+  let downloadLimit = query.downloadLimit
+  for (;;) {
+    const next = await parts.next()
+    if (next.done === true) throw fieldError("file", "missing", "Send the document in the field `file`.")
+    const part = next.value
+    if (part.name === DOWNLOAD_LIMIT && part.filename === undefined) {
+      if (downloadLimit !== undefined) throw fieldError(DOWNLOAD_LIMIT, "repeated", "Give this once.")
+      downloadLimit = parseDownloadLimit(await textOf(part)) ?? undefined
+      continue
+    }
     if (part.name !== "file") throw otherField(part.name)
     if (part.filename === undefined) throw fieldError("file", "name_missing", "The field `file` must be a file with a name.")
-    const chunks = onlyPart(part, parts, content?.check ?? ignore, content?.seeFile ?? ignore)
-    const upload = { ownerId: c.var.caller.userId, sentName: part.filename, chunks, atMostBytes, expected, downloadLimit }
-    return c.json({ file: fileJson(await receiveDocument(c.var.deps, upload)), message: "success" }, 201)
-  } finally {
-    await parts.return()
+    return { part, sentName: part.filename, downloadLimit: downloadLimit ?? null }
   }
-})
+}
+
+async function textOf(part: FormPart): Promise<string> {
+  let text = ""
+  for await (const chunk of part.chunks) {
+    text += new TextDecoder().decode(chunk)
+    if (text.length > MAX_LIMIT_BYTES) break
+  }
+  return text
+}
+
+type UploadContext = Context<GuardedEnv>
+
+/** How much the request will bring at most, where it says so. */
+function announcedBytes(c: UploadContext, overheadBytes: number): number {
+  const { maxFileBytes } = c.var.deps.policy
+  const length = c.req.header("content-length")
+  if (length === undefined) return Number.POSITIVE_INFINITY
+  if (Number(length) > maxFileBytes + overheadBytes) throw tooLarge(maxFileBytes)
+  return Number(length)
+}
+
+/** Refuses early what the user has no room for. The file may be smaller than the form around it. */
+async function requireRoom(c: UploadContext, atMostBytes: number, overheadBytes: number): Promise<void> {
+  const atLeastBytes = Number.isFinite(atMostBytes) ? Math.max(0, atMostBytes - overheadBytes) : 0
+  await requireQuota(c.var.deps, c.var.caller.userId, atLeastBytes)
+}
+
+/** The key of Idempotency-Key: a structured string, as the draft has it, or bare, as many clients send it. */
+function idempotencyKey(c: UploadContext): string | null {
+  const header = c.req.header("idempotency-key")
+  if (header === undefined) return null
+  const quoted = /^"((?:[ !#-[\]-~]|\\["\\]){1,255})"$/.exec(header)?.[1]
+  const key = quoted?.replaceAll(/\\(["\\])/g, "$1") ?? (/^[!#-~]{1,255}$/.test(header) ? header : null)
+  if (key === null)
+    throw new AppError("malformed_request", { detail: "Idempotency-Key must be a string of up to 255 characters." })
+  return key
+}
+
+async function answer(c: UploadContext, upload: UploadRequest): Promise<Response> {
+  return c.json({ file: fileJson(await receiveDocument(c.var.deps, upload)), message: "success" }, 201)
+}
+
+const query = [singleParameters, queryParameters(uploadQuery)] as const
+
+export const uploadRoutes = new Hono<GuardedEnv>()
+  .post("/", ...query, async (c) => {
+    const { headers } = c.req.raw
+    const boundary = requireBoundary(headers)
+    const expected = announcedDigests(headers, "Repr-Digest") ?? {}
+    const content = contentDigestCheck(announcedDigests(headers, "Content-Digest"))
+    const key = idempotencyKey(c)
+    const atMostBytes = announcedBytes(c, MULTIPART_OVERHEAD_BYTES)
+    const body = c.req.raw.body as ReadableStream<Uint8Array> | null
+    if (body === null) throw fieldError("file", "missing", "Send the document in the field `file`.")
+    await requireRoom(c, atMostBytes, MULTIPART_OVERHEAD_BYTES)
+    // A document refused halfway is still taken to its end, so that the client hears why.
+    const drainBytes = c.var.deps.policy.maxFileBytes + MULTIPART_OVERHEAD_BYTES
+    const parts = readMultipart(content === null ? body : watched(body, content.seeForm), boundary, drainBytes)
+    try {
+      const { part, sentName, downloadLimit } = await settingsAndFile(parts, c.req.valid("query"))
+      const chunks = onlyPart(part, parts, content?.check ?? ignore, content?.seeFile ?? ignore)
+      const { userId: ownerId } = c.var.caller
+      return await answer(c, { ownerId, sentName, chunks, atMostBytes, expected, downloadLimit, idempotencyKey: key })
+    } finally {
+      await parts.return()
+    }
+  })
+  .put("/:name", ...query, async (c) => {
+    const { headers } = c.req.raw
+    requirePlain(headers)
+    if (/^multipart\//i.test(headers.get("content-type") ?? "")) {
+      throw new AppError("unsupported_media_type", { detail: "PUT takes the document itself, not a form: curl -T report.docx" })
+    }
+    // RFC 9110 section 14.5: whoever does not put partial content must not take it for the whole.
+    if (headers.has("content-range")) throw new AppError("malformed_request", { detail: "A part of a document cannot be put." })
+    const expected = announcedDigests(headers, "Repr-Digest") ?? {}
+    const content = contentDigestCheck(announcedDigests(headers, "Content-Digest"))
+    const key = idempotencyKey(c)
+    const sentName = nameOf(c)
+    const atMostBytes = announcedBytes(c, 0)
+    await requireRoom(c, atMostBytes, 0)
+    const source = createBodySource((c.req.raw.body ?? new Blob([]).stream()) as ReadableStream<Uint8Array>)
+    try {
+      const chunks = wholeBody(source, content)
+      const { userId: ownerId } = c.var.caller
+      const downloadLimit = c.req.valid("query").downloadLimit ?? null
+      return await answer(c, { ownerId, sentName, chunks, atMostBytes, expected, downloadLimit, idempotencyKey: key })
+    } finally {
+      await source.close(c.var.deps.policy.maxFileBytes)
+    }
+  })
+
+/** The name in the path, decoded here: what does not decode is refused, not taken as it stands. */
+function nameOf(c: UploadContext): string {
+  try {
+    return decodeURIComponent(c.req.path.slice(c.req.path.lastIndexOf("/") + 1))
+  } catch {
+    throw new AppError("malformed_request", { detail: "The name in the address is not percent-encoded UTF-8." })
+  }
+}
+
+async function* wholeBody(source: BodySource, content: ReturnType<typeof contentDigestCheck>): AsyncGenerator<Uint8Array, void> {
+  for await (const chunk of source.chunks()) {
+    content?.seeFile(chunk)
+    yield chunk
+  }
+  content?.check()
+}

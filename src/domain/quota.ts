@@ -1,0 +1,37 @@
+// What one operations user may store. The statements that take room check it themselves, exactly (db/quota.ts); here a
+// request hears early, and in words.
+import { readUsage } from "../db/quota.ts"
+import { AppError } from "../errors.ts"
+import type { Powers } from "./powers.ts"
+
+type Deps = Pick<Powers, "db" | "policy">
+
+/** Is there room for one more file of that size? Says so in words if not, else null. */
+export async function quotaFault(
+  deps: Deps,
+  ownerId: string,
+  sizeBytes: number,
+  exceptUploadId?: string,
+): Promise<AppError | null> {
+  const { quotaBytes, quotaFiles } = deps.policy
+  if (quotaBytes === 0 && quotaFiles === 0) return null
+  const usage = await readUsage(deps.db, ownerId, exceptUploadId)
+  if (quotaFiles > 0 && usage.files >= quotaFiles) {
+    const detail = `You have ${String(usage.files)} files, uploads under way included, and may have ${String(quotaFiles)}. Delete some first.`
+    return new AppError("quota_exceeded", { detail, reason: "files" })
+  }
+  if (quotaBytes > 0 && usage.bytes + sizeBytes > quotaBytes) {
+    const detail = `Your files, uploads under way included, have ${String(usage.bytes)} bytes, and may have ${String(quotaBytes)}. Delete some first.`
+    return new AppError("quota_exceeded", { detail, reason: "bytes" })
+  }
+  return null
+}
+
+/**
+ * Refuses before any bytes are taken what could not be kept.
+ * @throws AppError `quota_exceeded`
+ */
+export async function requireQuota(deps: Deps, ownerId: string, sizeBytes: number): Promise<void> {
+  const fault = await quotaFault(deps, ownerId, sizeBytes)
+  if (fault !== null) throw fault
+}
