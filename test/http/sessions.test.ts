@@ -12,10 +12,14 @@ import { PASSWORD, type RequestOptions, type TestClient, type Tokens, createTest
 const refresh = (api: TestClient, refreshToken: string): Promise<Response> =>
   api.request("/api/auth/refresh", { json: { refreshToken } })
 /** The kinds of all audit rows about a session, oldest first. */
+const rowsOf = async (api: TestClient, sessionId: string) =>
+  (await api.db.select().from(auditEvents).orderBy(auditEvents.atMs)).filter(({ subjectId }) => subjectId === sessionId)
+/** What happened to a session; refused refreshes are counted apart. */
 const auditOf = async (api: TestClient, sessionId: string): Promise<string[]> =>
-  (await api.db.select().from(auditEvents).orderBy(auditEvents.atMs))
-    .filter(({ subjectId }) => subjectId === sessionId)
-    .map(({ kind }) => kind)
+  (await rowsOf(api, sessionId)).map(({ kind }) => kind).filter((kind) => kind !== "session.refresh_refused")
+/** Why refreshes were refused; once a minute is noted. */
+const refusalsOf = async (api: TestClient, sessionId: string): Promise<(string | null)[]> =>
+  (await rowsOf(api, sessionId)).filter(({ kind }) => kind === "session.refresh_refused").map(({ reason }) => reason)
 const sessionIdOf = async (api: TestClient, token: string): Promise<string> =>
   (await list(api, token)).find(({ current }) => current)?.id ?? ""
 
@@ -80,7 +84,7 @@ describe("refresh tokens", () => {
     expect((await refresh(api, next?.refreshToken ?? "")).status).toBe(200)
   })
 
-  it("B10: that lose the race after they were looked up leave no trace, and the family lives", async () => {
+  it("B10: that lose the race after they were looked up change nothing, and the family lives", async () => {
     const api = createTestClient()
     const { tokens } = await api.newClient()
     // Both have read the token as unused before either claims it.
@@ -98,10 +102,11 @@ describe("refresh tokens", () => {
     })
     const racing = createTestClient({}, { db: slow })
     const responses = await Promise.all([refresh(racing, tokens.refreshToken), refresh(racing, tokens.refreshToken)])
-    expect(arrived).toBe(2)
+    expect(arrived).toBeGreaterThanOrEqual(2)
     expect(responses.map(({ status }) => status).sort()).toEqual([200, 401])
     const id = await sessionIdOf(api, tokens.accessToken)
     expect(await auditOf(api, id)).toEqual(["session.started", "session.refreshed"])
+    expect(await refusalsOf(api, id)).toEqual(["raced"])
     expect((await api.db.select().from(refreshTokens)).filter((row) => row.sessionId === id)).toHaveLength(2)
     const next = await responses.find(({ status }) => status === 200)?.json<Tokens>()
     expect(await isAlive(api, next?.accessToken ?? "")).toBe(true)
@@ -122,6 +127,7 @@ describe("refresh tokens", () => {
     })
     expect((await refresh(createTestClient({}, { db: late }), tokens.refreshToken)).status).toBe(401)
     expect(await auditOf(api, id)).toEqual(["session.started"])
+    expect(await refusalsOf(api, id)).toEqual(["raced"])
   })
 
   it("are stored as hashes only", async () => {
