@@ -8,10 +8,10 @@ import { join } from "node:path"
 import { zipSync } from "fflate"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { executeSql } from "../../scripts/wrangler.ts"
+import { documentParts } from "../../bench/subject.ts"
 import { startMailServer } from "../support/mail-server.ts"
 import { PROJECT_DIR, type Service, freePort, printedAccount, run, startService } from "./service.ts"
 
-const MAIN_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
 const CLIENT = { email: "client@example.net", password: "a password of fifteen or more" }
 
 let dir: string
@@ -143,10 +143,7 @@ describe("the running service", () => {
   )
 
   it("carries 100 MB through unchanged, with and without a declared length", async () => {
-    const types = `<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Override PartName="/d.xml" ContentType="${MAIN_TYPE}"/></Types>`
-    const large = Buffer.from(
-      zipSync({ "[Content_Types].xml": new TextEncoder().encode(types), "media.bin": randomBytes(100_000_000) }, { level: 0 }),
-    )
+    const large = Buffer.from(zipSync(documentParts(randomBytes(100_000_000)), { level: 0 }))
     const path = join(dir, "large.docx")
     writeFileSync(path, large)
     const ops = await logIn("ops", printedAccount(service.output()))

@@ -7,11 +7,9 @@ import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { zipSync } from "fflate"
 import { expect } from "vitest"
+import { documentParts } from "../../bench/subject.ts"
 import { secretsPath } from "../../scripts/local-state.ts"
 import { type CommandResult, PROJECT_DIR, freePort, printedAccount, run, startService } from "../e2e/service.ts"
-
-const MAIN_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
-const TYPES_XML = `<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Override PartName="/d.xml" ContentType="${MAIN_TYPE}"/></Types>`
 
 /** One file in recovered.json. */
 export type Entry = {
@@ -48,8 +46,7 @@ const curl = async (...args: string[]): Promise<string> => (await run("curl", ["
 
 /** A document of three parts. */
 function writeLargeDocument(path: string): void {
-  const parts = { "[Content_Types].xml": new TextEncoder().encode(TYPES_XML), "media.bin": randomBytes(12_000_000) }
-  writeFileSync(path, zipSync(parts, { level: 0 }))
+  writeFileSync(path, zipSync(documentParts(randomBytes(12_000_000)), { level: 0 }))
 }
 
 /** Uploads as the ops account and returns file id → the answer's file, beside the original's path. */
