@@ -4,13 +4,14 @@
 import "./plain-errors.ts"
 import { parseArgs } from "node:util"
 import type { RotationStep } from "../src/domain/rotation.ts"
-import { DEFAULT_STATE_DIR } from "./local-state.ts"
+import { DEFAULT_STATE_DIR, requireCurrentService } from "./local-state.ts"
 import { withMaintenanceWorker } from "./maintenance.ts"
 
 const { values } = parseArgs({
   options: { "persist-to": { type: "string", default: DEFAULT_STATE_DIR }, json: { type: "boolean", default: false } },
 })
 
+requireCurrentService(values["persist-to"])
 const total = await withMaintenanceWorker(values["persist-to"], async (step) => {
   const sum: RotationStep = { rewrapped: 0, failed: [], left: 0 }
   for (;;) {

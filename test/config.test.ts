@@ -70,6 +70,17 @@ describe("parseConfig", () => {
     expect(faultsOf({ ...deployed, ...change })).toEqual([variable])
   })
 
+  it.each<[string | undefined, string]>([
+    [undefined, "put the one that was in use back"],
+    [`${newKeyRingEntry(1)},${newKeyRingEntry(1)}`, "keep every key that was in use"],
+    ["2:short", "keep every key that was in use"],
+  ])("never advises to replace the only key (%#)", (ring, advice) => {
+    const result = parseConfig({ ...deployed, MASTER_KEYS: ring })
+    const remedy = "faults" in result ? (result.faults[0]?.remedy ?? "") : ""
+    expect(remedy).toContain(advice)
+    expect(remedy).not.toContain("make a good one")
+  })
+
   it("says what mends it and never quotes a value", () => {
     const env = { ...deployed, LINK_KEYS: "1:hunter2", PUBLIC_ORIGIN: "ftp://hunter2" }
     expect(() => readConfig(env)).toThrow(AppError)
