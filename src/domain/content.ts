@@ -19,6 +19,7 @@ import { SealBrokenError } from "../crypto/sealed-stream.ts"
 import { runBatch } from "../db/client.ts"
 import type { BlobRow } from "../db/files.ts"
 import { AppError } from "../errors.ts"
+import { isId } from "../ids.ts"
 import type { ByteSource } from "../office/byte-source.ts"
 import { ONCE_MS, auditEvent } from "./audit.ts"
 import type { MemoryLease } from "./memory.ts"
@@ -37,17 +38,28 @@ export type Piece = { start: number; end: number } | Uint8Array
 const MAX_SEGMENTS = 8
 const MIN_SEGMENTS = 2
 
-/** Notes for operator and audit that stored bytes or keys are damaged, and returns what the caller may know. */
-async function unreadable(deps: ContentDeps, blob: BlobRow, reason: string): Promise<AppError> {
-  deps.log("file_unreadable", { fileId: blob.fileId, version: blob.version, reason })
-  await runBatch(deps.db, [
-    auditEvent(deps, "file.unreadable", null, blob.fileId, { reason: reason.replaceAll(" ", "_"), oncePerMs: ONCE_MS }),
-  ])
+/** Which check failed; the same words as in scripts/recovery-decryptor.ts. "segment" is a part's header, too. */
+export const CONTENT_FAULTS = ["row", "wrapped_key", "commitment", "object_missing", "object_size", "segment"] as const
+export type ContentFault = (typeof CONTENT_FAULTS)[number]
+
+/**
+ * Notes for operator and audit that stored bytes or keys are damaged, and returns what the caller may know.
+ * @param where - more for the log
+ */
+async function unreadable(
+  deps: ContentDeps,
+  blob: BlobRow,
+  reason: ContentFault,
+  where: string | null = null,
+): Promise<AppError> {
+  deps.log("file_unreadable", { fileId: blob.fileId, version: blob.version, reason, where })
+  await runBatch(deps.db, [auditEvent(deps, "file.unreadable", null, blob.fileId, { reason, oncePerMs: ONCE_MS })])
   return new AppError("integrity_failure", { detail: "The stored file is damaged and was not sent.", reason })
 }
 
 /** Does the row make sense? Looked at before anything is read for it. */
 const isSane = (blob: BlobRow): boolean =>
+  isId(blob.fileId) &&
   blob.format === FORMAT_VERSION &&
   blob.sealedBytes === sealedFileBytes(blob.sizeBytes) &&
   blob.parts === partCount(blob.sizeBytes)
@@ -63,7 +75,8 @@ async function unlock(deps: ContentDeps, blob: BlobRow): Promise<SealedFile> {
   if (wrappedKey === null || commitment === null) throw await unreadable(deps, blob, "row")
   const fileKey = await unwrapFileKey(deps.keys.masterKeys, version, { keyId: blob.keyId, wrappedKey, commitment })
   if (fileKey === "unknown_key") {
-    deps.log("master_key_missing", { keyId: blob.keyId, remedy: "add this key id to MASTER_KEYS again" })
+    const remedy = "add this key id to MASTER_KEYS again, or restart the service if it is there"
+    deps.log("master_key_missing", { keyId: blob.keyId, remedy })
     const why = { reason: "key_unavailable", oncePerMs: ONCE_MS }
     await runBatch(deps.db, [auditEvent(deps, "file.unreadable", null, blob.fileId, why)])
     throw new AppError("key_unavailable", {
@@ -71,7 +84,7 @@ async function unlock(deps: ContentDeps, blob: BlobRow): Promise<SealedFile> {
       reason: "unknown key id",
     })
   }
-  if (fileKey === "broken") throw await unreadable(deps, blob, "wrapped key")
+  if (typeof fileKey === "string") throw await unreadable(deps, blob, fileKey)
   return { fileKey, version, sizeBytes: blob.sizeBytes }
 }
 
@@ -110,10 +123,10 @@ async function openRange(
     await (await reading.catch(() => null))?.body.cancel()
     throw error
   })
-  if (stored === null) throw await unreadable(deps, blob, "object missing")
+  if (stored === null) throw await unreadable(deps, blob, "object_missing")
   if (stored.sizeBytes !== blob.sealedBytes) {
     await stored.body.cancel()
-    throw await unreadable(deps, blob, "object size")
+    throw await unreadable(deps, blob, "object_size")
   }
   if (known === null)
     return createSealedReader(sealed, plan, stored.body, buffer, plan.headerOffset === null ? undefined : before)
@@ -176,7 +189,7 @@ async function* plaintextOf(
     }
   } catch (error) {
     throw error instanceof SealBrokenError
-      ? await unreadable(deps, blob, `bytes ${String(range.start)} to ${String(range.end)}`)
+      ? await unreadable(deps, blob, "segment", `bytes ${String(range.start)} to ${String(range.end)}`)
       : error
   } finally {
     lease.giveBack(reader === undefined ? buffer : await reader.close())
@@ -211,6 +224,8 @@ export type ContentWatch = {
   progress: () => void
   /** The stream is over, whole or broken off. */
   ended: (sentBytes: number) => Promise<void>
+  /** Why the stream is being broken off; the stream's own error does not say. */
+  brokeOff?: (error: unknown) => void
 }
 
 /**
@@ -268,6 +283,7 @@ async function pump(
     await writer.close()
   } catch (error) {
     // Damage further in (noted already), or a receiver who hung up: either way nothing more may go out.
+    watch?.brokeOff?.(error)
     await writer.abort(error).catch(() => undefined)
   } finally {
     await content.return().catch(() => undefined)
