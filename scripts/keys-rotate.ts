@@ -18,8 +18,8 @@ const sentences: Record<RotationStep["failed"][number]["reason"], string> = {
   row: "its row in the database was changed.",
 }
 
-requireCurrentService(values["persist-to"])
 const total = await withMaintenanceWorker(values["persist-to"], async (step) => {
+  requireCurrentService(values["persist-to"])
   const sum: RotationStep = { rewrapped: 0, failed: [], left: 0 }
   for (;;) {
     const { rewrapped, failed, left } = (await step("/rotate")) as RotationStep

@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, it } from "vitest"
 import { newKeyRingEntry } from "../../src/crypto/keyring.ts"
 import { blobs } from "../../src/db/schema.ts"
 import { createDeps } from "../../src/deps.ts"
-import { type Finding, continueInspection, inspect } from "../../src/domain/inspection.ts"
+import { type Finding, type InspectionStep, continueInspection, inspect } from "../../src/domain/inspection.ts"
 import { rotateKeys } from "../../src/domain/rotation.ts"
 import { docxOfSize } from "../support/documents.ts"
 import { type TestClient, createTestClient } from "../support/client.ts"
@@ -169,6 +169,27 @@ describe("inspect", () => {
     // What is not whole and right does not count as opened.
     expect(filesOpened).toBe(1)
     expect(await isReadable(api, good)).toBe(true)
+  })
+
+  it("goes on past a row whose file id is none", async () => {
+    const id = await uploadTo(api)
+    await uploadTo(api)
+    const { $client } = api.db
+    await $client.batch([
+      $client.prepare("pragma defer_foreign_keys = on"),
+      $client.prepare("update files set id = 'no:id' where id = ?").bind(id),
+      $client.prepare("update blobs set file_id = 'no:id' where file_id = ?").bind(id),
+    ])
+    const { deps } = await depsWith(oldKey)
+    const kinds: string[] = []
+    let cursor: string | null = null
+    for (let steps = 0; steps < 4; steps++) {
+      const step: InspectionStep = await inspect(deps, cursor, 1)
+      kinds.push(...step.findings.map(({ kind, fileId }) => `${kind} ${fileId ?? ""}`))
+      cursor = step.next
+    }
+    expect(kinds).toEqual(["row no:id"])
+    expect(cursor).toBeNull()
   })
 
   it("calls every wrapped key unopenable when the master key of that id is another one", async () => {
