@@ -5,6 +5,7 @@ import { createDeps } from "../src/deps.ts"
 import { inspect } from "../src/domain/inspection.ts"
 import { rotateKeys } from "../src/domain/rotation.ts"
 import { newId } from "../src/ids.ts"
+import { errorFacts } from "../src/log.ts"
 
 type MaintenanceEnv = Env & { MAINTENANCE_TOKEN: string }
 
@@ -34,7 +35,7 @@ export default {
     try {
       return await runStep(url, env, context)
     } catch (error) {
-      return Response.json({ fault: error instanceof Error ? error.message : "unknown" }, { status: 500 })
+      return Response.json({ fault: errorFacts(error)["message"] }, { status: 500 })
     }
   },
 } satisfies ExportedHandler<MaintenanceEnv>
