@@ -17,7 +17,8 @@ const sentences: Record<Exclude<FindingKind, "orphaned_object">, (finding: Findi
   object_size: (finding) => `its bytes (${object(finding)}) are cut or too long. Take the object from a backup.`,
   segment: (finding) => `its bytes (${object(finding)}) were changed. Take the object from a backup.`,
   sha256: () => "its bytes are genuine, but the SHA-256 in its row is another one. Take the row from a backup.",
-  not_opened: (finding) => `its bytes (${object(finding)}) could not be read this time. Run this again.`,
+  not_opened: (finding) =>
+    `its bytes (${object(finding)}) could not be read. Run this again; if it stays so, take the object from a backup.`,
   key_unavailable: (finding) =>
     `${key(finding)} is not in MASTER_KEYS. Add it again, from where the secrets of that time are kept.`,
   file_without_bytes: () =>
