@@ -110,7 +110,8 @@ const ringRemedies = {
   missing: (name: SecretName) => `put the one that was in use back; a new deployment makes it with: npm run secrets -- ${name}`,
   unusable: (name: SecretName) =>
     `mend this entry and keep every key that was in use; a fresh one for another id, to put in front: npm run secrets -- ${name} --id 2`,
-  reused: (name: SecretName) => `make another one with: npm run secrets -- ${name}`,
+  reused: (name: SecretName, id: number) =>
+    `put another key in place of entry ${String(id)} and keep the others: npm run secrets -- ${name} --id ${String(id)}`,
 }
 
 function readSettings(env: Record<string, unknown>, faults: ConfigFault[]): Settings {
@@ -141,11 +142,11 @@ function readSecrets(env: Record<string, unknown>, faults: ConfigFault[]): Secre
       continue
     }
     rings[variable] = ring
-    for (const key of ring.byId.values()) {
+    for (const [id, key] of ring.byId) {
       const other = owner.get(toHex(key))
       if (other !== undefined) {
         const fault = `reuses a key of ${other}; every purpose needs its own`
-        faults.push({ variable, fault, remedy: ringRemedies.reused(variable) })
+        faults.push({ variable, fault, remedy: ringRemedies.reused(variable, id) })
       }
       owner.set(toHex(key), variable)
     }

@@ -81,6 +81,13 @@ describe("parseConfig", () => {
     expect(remedy).not.toContain("make a good one")
   })
 
+  it("names the entry that is another ring's key", () => {
+    const [, copied = ""] = (secrets["LINK_KEYS"] ?? "").split(":")
+    const result = parseConfig({ ...deployed, AUDIT_KEYS: `7:${copied},${secrets["AUDIT_KEYS"] ?? ""}` })
+    const remedy = "put another key in place of entry 7 and keep the others: npm run secrets -- AUDIT_KEYS --id 7"
+    expect(result).toMatchObject({ faults: [{ variable: "AUDIT_KEYS", remedy }] })
+  })
+
   it("says what mends it and never quotes a value", () => {
     const env = { ...deployed, LINK_KEYS: "1:hunter2", PUBLIC_ORIGIN: "ftp://hunter2" }
     expect(() => readConfig(env)).toThrow(AppError)
