@@ -55,7 +55,7 @@ class UsageError extends Error {
 
 /** What systems say in codes, said in words. */
 const SYSTEM_FAULTS: Record<string, string> = {
-  ENOENT: "it is not there",
+  ENOENT: "no such file or folder",
   EACCES: "it may not be read or written by you",
   EEXIST: "something else of this name is there",
   EISDIR: "it is a folder, not a file",

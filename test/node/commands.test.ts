@@ -139,12 +139,12 @@ describe("npm run recover", () => {
     const [secrets, database, objects, out] = [secretsPath(dir), join(dir, "d.sql"), join(dir, "objects"), join(dir, "out")]
     localSecrets(dir)
     const recover = () => node("recover", "--database", database, "--objects", objects, "--secrets", secrets, "--out", out)
-    expect(await recover()).toEqual({ code: 1, stdout: "", stderr: `--database ${database}: it is not there\n` })
+    expect(await recover()).toEqual({ code: 1, stdout: "", stderr: `--database ${database}: no such file or folder\n` })
     writeFileSync(
       database,
       "create table files (id, version, name, created_at_ms, owner_id); create table blobs (file_id, version);",
     )
-    expect((await recover()).stderr).toBe(`--objects ${objects}: it is not there\n`)
+    expect((await recover()).stderr).toBe(`--objects ${objects}: no such file or folder\n`)
     mkdirSync(objects)
     const elsewhere = join(dir, "elsewhere")
     mkdirSync(elsewhere)
