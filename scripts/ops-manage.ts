@@ -3,7 +3,7 @@
 // that is not set, from standard input (its first line).
 import "./plain-errors.ts"
 import { parseArgs } from "node:util"
-import { DEFAULT_STATE_DIR, requireState } from "./local-state.ts"
+import { DEFAULT_STATE_DIR, keptSecrets, requireState } from "./local-state.ts"
 import { UsageError, hashOpsPassword, requireEmail } from "./ops-account.ts"
 import {
   type OpsAccountRow,
@@ -62,6 +62,8 @@ async function main(): Promise<void> {
   const address = email === undefined ? null : requireEmail(email)
   const password = isReset ? readPassword("ops:reset-password") : ""
   const place: Place = values.remote ? "remote" : { persistTo: requireState(values["persist-to"] ?? DEFAULT_STATE_DIR) }
+  // Rows signed with keys made just now would look forged.
+  if (place !== "remote" && !isList) keptSecrets(place.persistTo)
   if (!values.remote) await applyMigrations(place)
 
   if (address === null) {

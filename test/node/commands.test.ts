@@ -40,9 +40,13 @@ describe("without a state in the folder", () => {
     expect(existsSync(missing)).toBe(false)
   })
 
-  it("whose secrets are gone, none are made anew", async () => {
+  it.each([
+    ["verify", []],
+    ["audit-verify", []],
+    ["ops-manage", ["disable", "a@example.com"]],
+  ])("%s %j makes no secrets for a state that has lost its own", async (script, args) => {
     mkdirSync(join(dir, "v3/d1"), { recursive: true })
-    const refused = await node("verify", "--persist-to", dir)
+    const refused = await node(script, ...args, "--persist-to", dir)
     expect(refused).toMatchObject({ code: 1, stdout: "", stderr: expect.stringContaining("Put the file back") as string })
     expect(readdirSync(dir)).toEqual(["v3"])
   })
