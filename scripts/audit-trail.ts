@@ -1,24 +1,18 @@
 // Reads the audit trail for audit-verify.ts and audit-export.ts, page by page, from a local state or from the deployed
 // database. Reads only; the service may run meanwhile.
-import { existsSync, readFileSync } from "node:fs"
-import { join, resolve } from "node:path"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import { getPlatformProxy } from "wrangler"
 import { type AuditKeys, importAuditKey } from "../src/crypto/audit-mac.ts"
 import { mapKeyRing, parseKeyRing } from "../src/crypto/keyring.ts"
 import type { SignedHead, SignedRow } from "../src/domain/audit-check.ts"
-import { localSecrets } from "./local-state.ts"
+import { keptSecrets, requireState } from "./local-state.ts"
 import { PROJECT_DIR, applyMigrations, executeSql, wranglerEnv } from "./wrangler.ts"
 
 const PAGE = 1000
 
 type Rows = Record<string, unknown>[]
 type Query = (sql: string) => Promise<Rows>
-
-/** Where a local state is. Wrangler would make an empty one. */
-function localState({ stateDir }: { stateDir: string }): string {
-  if (!existsSync(join(stateDir, "v3/d1"))) throw new Error(`There is no state in ${resolve(stateDir)}.`)
-  return resolve(stateDir)
-}
 
 /** Runs reads on a local state's database. */
 async function withLocalDatabase<T>(stateDir: string, work: (query: Query) => Promise<T>): Promise<T> {
@@ -97,7 +91,7 @@ const readerOf = (query: Query): TrailReader => ({
 
 /** The local state or the deployed database. */
 export function withTrail<T>(place: { stateDir: string } | "remote", work: (trail: TrailReader) => Promise<T>): Promise<T> {
-  if (place !== "remote") return withLocalDatabase(localState(place), (query) => work(readerOf(query)))
+  if (place !== "remote") return withLocalDatabase(requireState(place.stateDir), (query) => work(readerOf(query)))
   return work(readerOf(async (sql) => (await executeSql("remote", sql))[0] ?? []))
 }
 
@@ -108,7 +102,7 @@ export function withTrail<T>(place: { stateDir: string } | "remote", work: (trai
 export async function auditKeys(place: { stateDir: string } | "remote", secretsFile: string | undefined): Promise<AuditKeys> {
   const secrets =
     place !== "remote"
-      ? localSecrets(localState(place))
+      ? keptSecrets(place.stateDir)
       : secretsFile === undefined
         ? process.env
         : (JSON.parse(readFileSync(secretsFile, "utf8")) as Record<string, unknown>)

@@ -4,14 +4,22 @@
 import "./plain-errors.ts"
 import { parseArgs } from "node:util"
 import type { RotationStep } from "../src/domain/rotation.ts"
-import { DEFAULT_STATE_DIR } from "./local-state.ts"
+import { DEFAULT_STATE_DIR, requireCurrentService } from "./local-state.ts"
 import { withMaintenanceWorker } from "./maintenance.ts"
 
 const { values } = parseArgs({
   options: { "persist-to": { type: "string", default: DEFAULT_STATE_DIR }, json: { type: "boolean", default: false } },
 })
 
+const sentences: Record<RotationStep["failed"][number]["reason"], string> = {
+  unknown_key: "its master key is not in MASTER_KEYS. Add it again.",
+  wrapped_key: "its wrapped key does not open: the row was changed, or the master key of that id is another one than it was.",
+  commitment: "the commitment in its row does not belong to its key: the row was changed.",
+  row: "its row in the database was changed.",
+}
+
 const total = await withMaintenanceWorker(values["persist-to"], async (step) => {
+  requireCurrentService(values["persist-to"])
   const sum: RotationStep = { rewrapped: 0, failed: [], left: 0 }
   for (;;) {
     const { rewrapped, failed, left } = (await step("/rotate")) as RotationStep
@@ -24,13 +32,8 @@ const total = await withMaintenanceWorker(values["persist-to"], async (step) => 
 
 if (values.json) console.log(JSON.stringify(total))
 else {
-  console.log(`${String(total.rewrapped)} keys wrapped anew; ${String(total.left)} left under older master keys.`)
-  for (const { fileId, reason } of total.failed) {
-    console.log(
-      reason === "unknown_key"
-        ? `File ${fileId}: its master key is not in MASTER_KEYS. Add it again.`
-        : `File ${fileId}: its wrapped key is damaged.`,
-    )
-  }
+  const noun = total.rewrapped === 1 ? "key" : "keys"
+  console.log(`${String(total.rewrapped)} ${noun} wrapped anew; ${String(total.left)} left under older master keys.`)
+  for (const { fileId, reason } of total.failed) console.log(`File ${fileId}: ${sentences[reason]}`)
 }
 process.exitCode = total.left === 0 ? 0 : 1

@@ -1,9 +1,9 @@
 // What local development keeps in its state folder beside D1 and R2: the secrets that seal them, and the
 // first ops account. Readable by the owner only.
 import { randomInt } from "node:crypto"
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
-import { SECRET_NAMES, type SecretName } from "../src/config.ts"
+import { type Config, SECRET_NAMES, type SecretName, faultLines, parseConfig } from "../src/config.ts"
 import { newKeyRingEntry } from "../src/crypto/keyring.ts"
 
 export const DEFAULT_STATE_DIR = ".wrangler/state"
@@ -53,6 +53,34 @@ export function localSecrets(stateDir: string): Record<string, string> {
   return parseEnvFile(readFileSync(path, "utf8"))
 }
 
+/**
+ * Where a local state is, for commands that must not make one: a mistyped folder would look empty and sound.
+ * @throws Error when there is none
+ */
+export function requireState(stateDir: string): string {
+  const dir = resolve(stateDir)
+  if (!existsSync(join(dir, "v3/d1"))) throw new Error(`There is no state in ${dir}.`)
+  return dir
+}
+
+/**
+ * The secrets of a state that is there.
+ * @throws Error when the state or its secrets are not there
+ */
+export function keptSecrets(stateDir: string): Record<string, string> {
+  const path = secretsPath(requireState(stateDir))
+  if (!existsSync(path)) throw new Error(`The secrets of this state are not there: ${path}. Put the file back.`)
+  return localSecrets(stateDir)
+}
+
+/** @throws Error naming every variable that is missing or unusable, and what mends it */
+export function requireUsable(env: Record<string, string>): Config {
+  const parsed = parseConfig(env)
+  if ("config" in parsed) return parsed.config
+  const lines = faultLines(parsed.faults).map((line) => `  ${line}`)
+  throw new Error(`Sealpost is not set up:\n${lines.join("\n")}`)
+}
+
 export type OpsAccount = { email: string; password: string; isMade: boolean }
 
 const accountPath = (stateDir: string): string => join(stateDir, "sealpost-ops.json")
@@ -85,12 +113,29 @@ function isRunning(pid: number): boolean {
   }
 }
 
+const lockPath = (stateDir: string): string => join(stateDir, "sealpost.pid")
+
+/**
+ * Keys that are wrapped under a master key which the running service has not read yet could not be opened by it.
+ * @throws Error when a service runs on the state since before its secrets file was changed last
+ */
+export function requireCurrentService(stateDir: string): void {
+  const lock = statSync(lockPath(stateDir), { throwIfNoEntry: false })
+  const secrets = statSync(secretsPath(stateDir), { throwIfNoEntry: false })
+  if (lock === undefined || secrets === undefined || lock.mtimeMs >= secrets.mtimeMs) return
+  const pid = Number(readFileSync(lockPath(stateDir), "utf8"))
+  if (!(pid > 0) || !isRunning(pid)) return
+  throw new Error(
+    `The service that runs on this state (process ${String(pid)}) was started before ${secretsPath(stateDir)} was last changed, and does not know what is new there. Restart it first, then rotate.`,
+  )
+}
+
 /**
  * Keeps a second service away from the same state until this process ends: two would disturb each other.
  * @throws Error when one is running
  */
 export function lockState(stateDir: string): void {
-  const path = join(stateDir, "sealpost.pid")
+  const path = lockPath(stateDir)
   const holder = existsSync(path) ? Number(readFileSync(path, "utf8")) : 0
   if (holder > 0 && holder !== process.pid && isRunning(holder)) {
     throw new Error(

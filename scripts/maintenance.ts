@@ -1,22 +1,26 @@
 // Runs maintenance-worker.ts over a local state for the length of one command; the service may run meanwhile.
 import { randomBytes } from "node:crypto"
-import { join, resolve } from "node:path"
+import { join } from "node:path"
 import { choosePort, startDevServer, stopDevServer, untilReady } from "./dev-server.ts"
-import { LOCAL_MAIL_FROM, localSecrets } from "./local-state.ts"
+import { LOCAL_MAIL_FROM, keptSecrets, requireState, requireUsable } from "./local-state.ts"
 import { PROJECT_DIR, applyMigrations } from "./wrangler.ts"
 
 /** Calls the Worker by path and returns its JSON. */
 export type Step = (path: string) => Promise<unknown>
 
-/** Starts the Worker, lets `work` call it, and ends it whatever happens. */
+/**
+ * Starts the Worker, lets `work` call it, and ends it whatever happens.
+ * @throws Error when there is no state in the folder, or its secrets are not usable: nothing is made or changed then
+ */
 export async function withMaintenanceWorker<T>(stateDir: string, work: (step: Step) => Promise<T>): Promise<T> {
-  const persistTo = resolve(stateDir)
-  localSecrets(persistTo)
-  await applyMigrations({ persistTo })
+  const persistTo = requireState(stateDir)
+  const secrets = keptSecrets(persistTo)
   const port = await choosePort(0)
   const origin = `http://localhost:${String(port)}`
   const token = randomBytes(32).toString("base64url")
   const vars = { PUBLIC_ORIGIN: origin, MAIL_TRANSPORT: "console", MAIL_FROM: LOCAL_MAIL_FROM, MAINTENANCE_TOKEN: token }
+  requireUsable({ ...secrets, ...vars })
+  await applyMigrations({ persistTo })
   const script = join(PROJECT_DIR, "scripts/maintenance-worker.ts")
   const child = startDevServer({ port, stateDir: persistTo, vars, script, args: [], isShown: false })
   const end = (): void => void stopDevServer(child).then(() => process.exit(1))
@@ -25,8 +29,10 @@ export async function withMaintenanceWorker<T>(stateDir: string, work: (step: St
     await untilReady(origin, child)
     return await work(async (path) => {
       const response = await fetch(`${origin}${path}`, { headers: { Authorization: `Bearer ${token}` } })
-      if (!response.ok) throw new Error(`step ${path} failed with ${String(response.status)}: ${await response.text()}`)
-      return response.json()
+      if (response.ok) return response.json()
+      // Not the body as it is: what does not come from the Worker is Wrangler's page, with source and headers.
+      const { fault } = (await response.json().catch(() => ({}))) as { fault?: string }
+      throw new Error(`The step ${path.split("?")[0] ?? ""} failed (${String(response.status)}): ${fault ?? "no reason given"}`)
     })
   } finally {
     process.off("SIGINT", end).off("SIGTERM", end)

@@ -2,9 +2,8 @@
 // Each takes --persist-to DIR, or --remote for the deployed database. The new password comes from OPS_PASSWORD or, where
 // that is not set, from standard input (its first line).
 import "./plain-errors.ts"
-import { resolve } from "node:path"
 import { parseArgs } from "node:util"
-import { DEFAULT_STATE_DIR } from "./local-state.ts"
+import { DEFAULT_STATE_DIR, keptSecrets, requireState } from "./local-state.ts"
 import { UsageError, hashOpsPassword, requireEmail } from "./ops-account.ts"
 import {
   type OpsAccountRow,
@@ -62,8 +61,9 @@ async function main(): Promise<void> {
     throw new UsageError("--secrets goes with --remote, and ops:list needs none.")
   const address = email === undefined ? null : requireEmail(email)
   const password = isReset ? readPassword("ops:reset-password") : ""
-  const stateDir = resolve(values["persist-to"] ?? DEFAULT_STATE_DIR)
-  const place: Place = values.remote ? "remote" : { persistTo: stateDir }
+  const place: Place = values.remote ? "remote" : { persistTo: requireState(values["persist-to"] ?? DEFAULT_STATE_DIR) }
+  // Rows signed with keys made just now would look forged.
+  if (place !== "remote" && !isList) keptSecrets(place.persistTo)
   if (!values.remote) await applyMigrations(place)
 
   if (address === null) {

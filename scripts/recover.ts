@@ -2,7 +2,7 @@
 // Turns a backup back into documents on any machine with Node: no Worker, no Wrangler, no network, and no code of
 // src/. Each file is written under a temporary name and gets its own only when whole and right; one that cannot be
 // recovered is named with the reason, and the others still are. Only reads what it is given.
-import { closeSync, existsSync, fstatSync, fsyncSync, mkdirSync, openSync, readFileSync, readSync } from "node:fs"
+import { closeSync, fstatSync, fsyncSync, lstatSync, mkdirSync, openSync, readFileSync, readSync } from "node:fs"
 import { readdirSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { parseArgs } from "node:util"
@@ -53,7 +53,21 @@ class UsageError extends Error {
   override readonly name = "UsageError"
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+/** What systems say in codes, said in words. */
+const SYSTEM_FAULTS: Record<string, string> = {
+  ENOENT: "no such file or folder",
+  EACCES: "it may not be read or written by you",
+  EEXIST: "something else of this name is there",
+  EISDIR: "it is a folder, not a file",
+  ENOTDIR: "it is not a folder",
+  ENOSPC: "the disk is full",
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const words = "code" in error && typeof error.code === "string" ? SYSTEM_FAULTS[error.code] : undefined
+  return words ?? error.message
+}
 
 /** Runs a step of the preparation; whatever it throws is about what the command was given. */
 function given<T>(option: string, path: string, step: (path: string) => T): T {
@@ -93,6 +107,8 @@ function requireFolder(path: string): string {
 
 /** Never into a folder that holds anything: what is there could not be told from what was recovered. */
 function makeEmptyFolder(path: string): string {
+  // A link could lead into any folder, and be turned elsewhere meanwhile.
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true) throw new Error("it is a link, not a folder")
   mkdirSync(path, { recursive: true, mode: 0o700 })
   if (readdirSync(path).length > 0) throw new Error("the folder is not empty")
   return path
@@ -206,7 +222,7 @@ function main(): void {
   const objectsDir = given("--objects", resolve(objects), requireFolder)
   const out = given("--out", resolve(outDir), makeEmptyFolder)
 
-  const nameFor = createNamer([MANIFEST], (name) => existsSync(join(out, name)))
+  const nameFor = createNamer([MANIFEST], (name) => lstatSync(join(out, name), { throwIfNoEntry: false }) !== undefined)
   const progressLine = createProgressLine()
   const outcomes = new Map<string, Outcome>()
   for (const [index, columns] of rows.entries()) {
@@ -219,7 +235,7 @@ function main(): void {
     progressLine("")
     outcomes.set(id, outcome)
     if (outcome.status === "failed") console.error(`FAILED ${safeName(id)} ${shown}: ${outcome.problem ?? ""}`)
-    else if (!json) console.log(`recovered ${id} ${outcome.savedAs ?? ""} (${String(outcome.size)} bytes)`)
+    else if (!json) console.log(`recovered ${safeName(id)} ${outcome.savedAs ?? ""} (${String(outcome.size)} bytes)`)
   }
 
   const files = Object.fromEntries(outcomes)

@@ -2,7 +2,6 @@
 // The whole service on this machine: secrets, migrations, a first ops account, wrangler dev, cron.
 // Asks nothing; keeps everything in DIR; SIGTERM or Ctrl-C ends it and all of its children.
 import { resolve } from "node:path"
-import { faultLines, parseConfig } from "../src/config.ts"
 import { choosePort, startDevServer, stopDevServer, untilReady } from "./dev-server.ts"
 import {
   DEFAULT_STATE_DIR,
@@ -11,6 +10,7 @@ import {
   localSecrets,
   lockState,
   noteOpsAccountMade,
+  requireUsable,
 } from "./local-state.ts"
 import { accountSecrets, createOpsAccount, requireEmail } from "./ops-account.ts"
 import { applyMigrations } from "./wrangler.ts"
@@ -74,13 +74,7 @@ async function main(): Promise<void> {
   const secrets = localSecrets(args.stateDir)
   lockState(args.stateDir)
   const vars = { PUBLIC_ORIGIN: origin, MAIL_TRANSPORT: "console", MAIL_FROM: LOCAL_MAIL_FROM, ...args.vars }
-  const parsed = parseConfig({ ...secrets, ...vars })
-  if ("faults" in parsed)
-    throw new Error(
-      `Sealpost is not set up:\n${faultLines(parsed.faults)
-        .map((line) => `  ${line}`)
-        .join("\n")}`,
-    )
+  const config = requireUsable({ ...secrets, ...vars })
 
   const place = { persistTo: args.stateDir }
   await applyMigrations(place)
@@ -113,7 +107,7 @@ async function main(): Promise<void> {
     await stopAll(1)
     return
   }
-  console.log(banner(origin, args.stateDir, account, parsed.config.mail.transport))
+  console.log(banner(origin, args.stateDir, account, config.mail.transport))
   // Locally nobody else triggers cron.
   setInterval(() => void fetch(`${origin}/cdn-cgi/handler/scheduled`).catch(() => null), CRON_INTERVAL_MS)
 }

@@ -146,7 +146,14 @@ const settings = {
 } as const
 type Settings = { [K in keyof typeof settings]: z.output<(typeof settings)[K]["schema"]> }
 
-const secretRemedy = (name: SecretName): string => `make a good one with: npm run secrets -- ${name}`
+/** What mends a ring must never make anybody throw away the only key that something is sealed under. */
+const ringRemedies = {
+  missing: (name: SecretName) => `put the one that was in use back; a new deployment makes it with: npm run secrets -- ${name}`,
+  unusable: (name: SecretName) =>
+    `mend this entry and keep every key that was in use; a fresh one for another id, to put in front: npm run secrets -- ${name} --id 2`,
+  reused: (name: SecretName, id: number) =>
+    `put another key in place of entry ${String(id)} and keep the others: npm run secrets -- ${name} --id ${String(id)}`,
+}
 
 function readSettings(env: Record<string, unknown>, faults: ConfigFault[]): Settings {
   const values: Record<string, unknown> = {}
@@ -168,14 +175,19 @@ function readSecrets(env: Record<string, unknown>, faults: ConfigFault[]): Secre
     const raw = env[variable]
     const ring = typeof raw === "string" ? parseKeyRing(raw) : "empty"
     if (typeof ring === "string") {
-      faults.push({ variable, fault: ring === "empty" ? "is missing" : `is not usable: ${ring}`, remedy: secretRemedy(variable) })
+      faults.push(
+        ring === "empty"
+          ? { variable, fault: "is missing", remedy: ringRemedies.missing(variable) }
+          : { variable, fault: `is not usable: ${ring}`, remedy: ringRemedies.unusable(variable) },
+      )
       continue
     }
     rings[variable] = ring
-    for (const key of ring.byId.values()) {
+    for (const [id, key] of ring.byId) {
       const other = owner.get(toHex(key))
       if (other !== undefined) {
-        faults.push({ variable, fault: `reuses a key of ${other}; every purpose needs its own`, remedy: secretRemedy(variable) })
+        const fault = `reuses a key of ${other}; every purpose needs its own`
+        faults.push({ variable, fault, remedy: ringRemedies.reused(variable, id) })
       }
       owner.set(toHex(key), variable)
     }

@@ -92,6 +92,24 @@ describe("parseConfig", () => {
     expect(faultsOf({ ...deployed, ...change })).toEqual([variable])
   })
 
+  it.each<[string | undefined, string]>([
+    [undefined, "put the one that was in use back"],
+    [`${newKeyRingEntry(1)},${newKeyRingEntry(1)}`, "keep every key that was in use"],
+    ["2:short", "keep every key that was in use"],
+  ])("never advises to replace the only key (%#)", (ring, advice) => {
+    const result = parseConfig({ ...deployed, MASTER_KEYS: ring })
+    const remedy = "faults" in result ? (result.faults[0]?.remedy ?? "") : ""
+    expect(remedy).toContain(advice)
+    expect(remedy).not.toContain("make a good one")
+  })
+
+  it("names the entry that is another ring's key", () => {
+    const [, copied = ""] = (secrets["LINK_KEYS"] ?? "").split(":")
+    const result = parseConfig({ ...deployed, AUDIT_KEYS: `7:${copied},${secrets["AUDIT_KEYS"] ?? ""}` })
+    const remedy = "put another key in place of entry 7 and keep the others: npm run secrets -- AUDIT_KEYS --id 7"
+    expect(result).toMatchObject({ faults: [{ variable: "AUDIT_KEYS", remedy }] })
+  })
+
   it("says what mends it and never quotes a value", () => {
     const env = { ...deployed, LINK_KEYS: "1:hunter2", PUBLIC_ORIGIN: "ftp://hunter2" }
     expect(() => readConfig(env)).toThrow(AppError)

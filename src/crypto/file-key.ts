@@ -52,25 +52,28 @@ export async function createFileKey(
   return { fileKey, wrapped: { keyId, wrappedKey, commitment: await commitmentOf(fileKey, file) } }
 }
 
+/** Why a key does not unwrap; the same words as in scripts/recovery-decryptor.ts. */
+export type UnwrapFault = "unknown_key" | "wrapped_key" | "commitment"
+
 /**
  * Unwraps a file's key and checks its commitment.
- * @returns the HKDF key, "unknown_key" when the ring lacks the master key, or "broken" when the wrapped
- *   key, its file, its version, its key id or the commitment was changed
+ * @returns the HKDF key, "unknown_key" when the ring lacks the master key, "wrapped_key" when the wrapped key, its file,
+ *   its version or its key id was changed or the master key is another one, "commitment" when the commitment was changed
  */
 export async function unwrapFileKey(
   masterKeys: KeyRing<CryptoKey>,
   file: FileVersion,
   wrapped: WrappedFileKey,
-): Promise<CryptoKey | "unknown_key" | "broken"> {
-  if (!isNameable(file)) return "broken"
+): Promise<CryptoKey | UnwrapFault> {
+  if (!isNameable(file)) return "wrapped_key"
   const masterKey = masterKeys.byId.get(wrapped.keyId)
   if (masterKey === undefined) return "unknown_key"
   const wrapper = await wrappingKey(masterKey, wrapped.keyId, file)
   const fileKey = await crypto.subtle
     .unwrapKey("raw", wrapped.wrappedKey, wrapper, "AES-KW", "HKDF", false, ["deriveKey", "deriveBits"])
     .catch(() => null)
-  if (fileKey === null || !equalBytes(await commitmentOf(fileKey, file), wrapped.commitment)) return "broken"
-  return fileKey
+  if (fileKey === null) return "wrapped_key"
+  return equalBytes(await commitmentOf(fileKey, file), wrapped.commitment) ? fileKey : "commitment"
 }
 
 /**
@@ -82,7 +85,7 @@ export async function rewrapFileKey(
   masterKeys: KeyRing<CryptoKey>,
   file: FileVersion,
   wrapped: WrappedFileKey,
-): Promise<WrappedFileKey | "unknown_key" | "broken"> {
+): Promise<WrappedFileKey | UnwrapFault> {
   const fileKey = await unwrapFileKey(masterKeys, file, wrapped)
   const oldMasterKey = masterKeys.byId.get(wrapped.keyId)
   if (typeof fileKey === "string" || oldMasterKey === undefined) return typeof fileKey === "string" ? fileKey : "unknown_key"

@@ -42,18 +42,28 @@ const OBJECT_KEY = /^[\w-]{1,255}$/
 const MAX_SEGMENTS = 8
 const MIN_SEGMENTS = 2
 
-/** Notes for operator and audit that stored bytes or keys are damaged, and returns what the caller may know. */
-async function unreadable(deps: ContentDeps, blob: BlobRow, reason: string): Promise<AppError> {
-  deps.log("file_unreadable", { fileId: blob.fileId, version: blob.version, reason })
-  await runBatch(deps.db, [
-    auditEvent(deps, "file.unreadable", null, blob.fileId, { reason: reason.replaceAll(" ", "_"), oncePerMs: ONCE_MS }),
-  ])
+/** Which check failed; the same words as in scripts/recovery-decryptor.ts. "segment" is a part's header, too. */
+export const CONTENT_FAULTS = ["row", "wrapped_key", "commitment", "object_missing", "object_size", "segment"] as const
+export type ContentFault = (typeof CONTENT_FAULTS)[number]
+
+/**
+ * Notes for operator and audit that stored bytes or keys are damaged, and returns what the caller may know.
+ * @param where - more for the log
+ */
+async function unreadable(
+  deps: ContentDeps,
+  blob: BlobRow,
+  reason: ContentFault,
+  where: string | null = null,
+): Promise<AppError> {
+  deps.log("file_unreadable", { fileId: blob.fileId, version: blob.version, reason, where })
+  await runBatch(deps.db, [auditEvent(deps, "file.unreadable", null, blob.fileId, { reason, oncePerMs: ONCE_MS })])
   return new AppError("integrity_failure", { detail: "The stored file is damaged and was not sent.", reason })
 }
 
 /** What to say when the object is not there: that is damage, unless the file itself is gone by now. */
 async function missing(deps: ContentDeps, blob: BlobRow): Promise<AppError> {
-  if ((await findBlobByObjectKey(deps.db, blob.objectKey)) !== undefined) return unreadable(deps, blob, "object missing")
+  if ((await findBlobByObjectKey(deps.db, blob.objectKey)) !== undefined) return unreadable(deps, blob, "object_missing")
   return new AppError("not_found", { detail: "There is no such file.", reason: "deleted meanwhile" })
 }
 
@@ -83,7 +93,8 @@ async function unlock(deps: ContentDeps, blob: BlobRow): Promise<SealedFile> {
   if (wrappedKey === null || commitment === null) throw await unreadable(deps, blob, "row")
   const fileKey = await unwrapFileKey(deps.keys.masterKeys, version, { keyId: blob.keyId, wrappedKey, commitment })
   if (fileKey === "unknown_key") {
-    deps.log("master_key_missing", { keyId: blob.keyId, remedy: "add this key id to MASTER_KEYS again" })
+    const remedy = "add this key id to MASTER_KEYS again, or restart the service if it is there"
+    deps.log("master_key_missing", { keyId: blob.keyId, remedy })
     const why = { reason: "key_unavailable", oncePerMs: ONCE_MS }
     await runBatch(deps.db, [auditEvent(deps, "file.unreadable", null, blob.fileId, why)])
     throw new AppError("key_unavailable", {
@@ -91,7 +102,7 @@ async function unlock(deps: ContentDeps, blob: BlobRow): Promise<SealedFile> {
       reason: "unknown key id",
     })
   }
-  if (fileKey === "broken") throw await unreadable(deps, blob, "wrapped key")
+  if (typeof fileKey === "string") throw await unreadable(deps, blob, fileKey)
   return { fileKey, version, sizeBytes: blob.sizeBytes }
 }
 
@@ -133,7 +144,7 @@ async function openRange(
   if (stored === null) throw await missing(deps, blob)
   if (stored.sizeBytes !== blob.sealedBytes) {
     await stored.body.cancel()
-    throw await unreadable(deps, blob, "object size")
+    throw await unreadable(deps, blob, "object_size")
   }
   if (known === null)
     return createSealedReader(sealed, plan, stored.body, buffer, plan.headerOffset === null ? undefined : before)
@@ -196,7 +207,7 @@ async function* plaintextOf(
     }
   } catch (error) {
     throw error instanceof SealBrokenError
-      ? await unreadable(deps, blob, `bytes ${String(range.start)} to ${String(range.end)}`)
+      ? await unreadable(deps, blob, "segment", `bytes ${String(range.start)} to ${String(range.end)}`)
       : error
   } finally {
     lease.giveBack(reader === undefined ? buffer : await reader.close())

@@ -15,6 +15,8 @@ export type ContentWatch = {
   progress: () => void
   /** The stream is over, whole or broken off. */
   ended: (sentBytes: number) => Promise<void>
+  /** Why the stream is being broken off; the stream's own error does not say. */
+  brokeOff?: (error: unknown) => void
 }
 
 /** @throws Error when the work takes longer; it is not waited for then */
@@ -61,6 +63,7 @@ export async function deliver(
     await writer.close()
   } catch (error) {
     // Damage further in (noted already), or a receiver who hung up: either way nothing more may go out.
+    watch?.brokeOff?.(error)
     await writer.abort(error).catch(() => undefined)
   } finally {
     await content.return().catch(() => undefined)

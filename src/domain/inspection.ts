@@ -5,16 +5,31 @@ import { type BlobPosition, type BlobRow, findBlobByObjectKey, listBlobs, listFi
 import { readJobCursor, writeJobCursor } from "../db/job-cursors.ts"
 import { findOwnedObjects } from "../db/uploads.ts"
 import { AppError } from "../errors.ts"
-import { type ContentDeps, openContent } from "./content.ts"
+import { CONTENT_FAULTS, type ContentDeps, type ContentFault, openContent } from "./content.ts"
 
-export type FindingKind = "damaged" | "key_unavailable" | "file_without_bytes" | "orphaned_object"
+/**
+ * What is wrong: which check of docs/storage-format.md failed, or what is not there. `not_opened` is whatever else kept a
+ * file from being opened, for instance storage that did not answer; it may be well the next time.
+ */
+export type FindingKind = ContentFault | "sha256" | "not_opened" | "key_unavailable" | "file_without_bytes" | "orphaned_object"
 
 /** One thing that is wrong. */
-export type Finding = { kind: FindingKind; fileId: string | null; objectKey: string | null }
+export type Finding = {
+  kind: FindingKind
+  fileId: string | null
+  objectKey: string | null
+  /** Id of the master key under which the file's key is wrapped, as the row says. */
+  keyId: number | null
+}
+
+function finding(kind: FindingKind, about: Partial<Omit<Finding, "kind">>): Finding {
+  const { fileId = null, objectKey = null, keyId = null } = about
+  return { kind, fileId, objectKey, keyId }
+}
 
 export type InspectionStep = {
   findings: Finding[]
-  /** What this step has looked at. */
+  /** Files that are whole and right, and their bytes. */
   filesOpened: number
   bytesOpened: number
   objectsListed: number
@@ -27,45 +42,56 @@ const PAGE = 20
 const OBJECTS_PAGE = 30
 const JOB = "inspection"
 
+function faultOf(error: unknown): FindingKind {
+  if (!(error instanceof AppError)) return "not_opened"
+  if (error.code === "key_unavailable") return "key_unavailable"
+  return CONTENT_FAULTS.find((fault) => error.code === "integrity_failure" && error.options.reason === fault) ?? "not_opened"
+}
+
 /** Opens a file to its end. */
 async function inspectBlob(deps: ContentDeps, blob: BlobRow): Promise<FindingKind | null> {
+  let reason: unknown = null
+  const watch = {
+    progress: () => undefined,
+    ended: () => Promise.resolve(),
+    brokeOff: (error: unknown) => (reason = error),
+  }
   try {
     const hash = createHash("sha256")
-    for await (const chunk of await openContent(deps, blob)) hash.update(chunk)
-    return hash.digest("hex") === blob.sha256 ? null : "damaged"
+    for await (const chunk of await openContent(deps, blob, undefined, watch)) hash.update(chunk)
+    return hash.digest("hex") === blob.sha256 ? null : "sha256"
   } catch (error) {
-    if (error instanceof AppError && error.code === "key_unavailable") return "key_unavailable"
     if (error instanceof AppError && error.code === "busy") throw error
-    return "damaged"
+    return faultOf(reason ?? error)
   }
 }
 
-const formatBlobCursor = ({ fileId, version }: BlobPosition): string => `blobs:${String(version)}:${fileId}`
-
-/** Takes any text as an id: a row with a wrong one must not send the walk back to its beginning. */
+/** Takes any text as a file's id: refused, a row that somebody edited would begin the walk anew for ever. */
 function parseBlobCursor(cursor: string | null): BlobPosition | null {
-  const [, version = "", fileId = ""] = /^blobs:([^:]*):(.*)$/s.exec(cursor ?? "") ?? []
-  if (fileId === "") return null
-  const number = Number(version)
-  return { fileId, version: Number.isNaN(number) ? Number.MAX_SAFE_INTEGER : number }
+  const [, fileId, version] = /^blobs:(.*):(.*)$/s.exec(cursor ?? "") ?? []
+  return fileId === undefined ? null : { fileId, version: Number(version) }
 }
 
 async function inspectBlobs(deps: ContentDeps, cursor: string | null, budgetBytes: number): Promise<InspectionStep> {
   const step: InspectionStep = { findings: [], filesOpened: 0, bytesOpened: 0, objectsListed: 0, next: null }
   if (cursor === null) {
     const missing = await listFilesWithoutBlob(deps.db, PAGE)
-    step.findings.push(...missing.map(({ id }): Finding => ({ kind: "file_without_bytes", fileId: id, objectKey: null })))
+    step.findings.push(...missing.map(({ id }) => finding("file_without_bytes", { fileId: id })))
   }
   const page = await listBlobs(deps.db, parseBlobCursor(cursor), PAGE)
+  let spentBytes = 0
   for (const blob of page) {
     const kind = await inspectBlob(deps, blob)
-    // A file that was deleted meanwhile is not damaged.
-    const isStillThere = kind !== null && (await findBlobByObjectKey(deps.db, blob.objectKey)) !== undefined
-    if (kind !== null && isStillThere) step.findings.push({ kind, fileId: blob.fileId, objectKey: blob.objectKey })
-    step.filesOpened++
-    step.bytesOpened += blob.sizeBytes
-    step.next = formatBlobCursor(blob)
-    if (step.bytesOpened >= budgetBytes) return step
+    if (kind === null) {
+      step.filesOpened++
+      step.bytesOpened += blob.sizeBytes
+    } else if ((await findBlobByObjectKey(deps.db, blob.objectKey)) !== undefined) {
+      // One that was deleted meanwhile is not damaged.
+      step.findings.push(finding(kind, blob))
+    }
+    spentBytes += blob.sizeBytes
+    step.next = `blobs:${blob.fileId}:${String(blob.version)}`
+    if (spentBytes >= budgetBytes) return step
   }
   return page.length < PAGE ? { ...step, next: "objects:" } : step
 }
@@ -84,7 +110,7 @@ async function inspectObjects(deps: ContentDeps, cursor: string): Promise<Inspec
     if (!owned.has(objectKey) && (await deps.blobs.has(objectKey))) orphans.push(objectKey)
   }
   return {
-    findings: orphans.map((objectKey): Finding => ({ kind: "orphaned_object", fileId: null, objectKey })),
+    findings: orphans.map((objectKey) => finding("orphaned_object", { objectKey })),
     filesOpened: 0,
     bytesOpened: 0,
     objectsListed: objectKeys.length,
@@ -104,7 +130,7 @@ export function inspect(deps: ContentDeps, cursor: string | null, budgetBytes: n
 /** A step for cron: goes on where the last run stopped, and logs what it finds. */
 export async function continueInspection(deps: ContentDeps, budgetBytes: number): Promise<InspectionStep> {
   const step = await inspect(deps, await readJobCursor(deps.db, JOB), budgetBytes)
-  for (const { kind, fileId, objectKey } of step.findings) deps.log("inspection_finding", { kind, fileId, objectKey })
+  for (const found of step.findings) deps.log("inspection_finding", found)
   await writeJobCursor(deps.db, JOB, step.next, deps.now())
   return step
 }

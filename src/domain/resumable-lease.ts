@@ -43,7 +43,7 @@ async function unwrapKey(deps: LeaseDeps, row: ResumableRow): Promise<CryptoKey>
     deps.log("master_key_missing", { keyId: row.keyId, remedy: "add this key id to MASTER_KEYS again" })
     throw new AppError("key_unavailable", { detail: "The key for this upload is not available at the moment." })
   }
-  if (fileKey === "broken") throw new AppError("integrity_failure", { detail: "The upload is damaged. Start it again." })
+  if (typeof fileKey === "string") throw new AppError("integrity_failure", { detail: "The upload is damaged. Start it again." })
   return fileKey
 }
 

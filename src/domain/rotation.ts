@@ -2,7 +2,7 @@
 // touched. Safe to stop anywhere, to run twice, at once, and beside live traffic: each key changes in one
 // statement, and only if it is still the one that was read.
 import { fromHex, toHex } from "../crypto/bytes.ts"
-import { rewrapFileKey } from "../crypto/file-key.ts"
+import { type UnwrapFault, rewrapFileKey } from "../crypto/file-key.ts"
 import { type BlobPosition, type BlobRow, countBlobsNotUnder, listBlobsNotUnder, replaceWrappedKey } from "../db/files.ts"
 import { countResumablesNotUnder } from "../db/resumable-uploads.ts"
 import type { Powers } from "./powers.ts"
@@ -14,15 +14,15 @@ const FAILURES_PER_LIMIT = 10
 export type RotationStep = {
   rewrapped: number
   /** Files whose key could not be unwrapped; they stay as they are. */
-  failed: { fileId: string; reason: "unknown_key" | "broken" }[]
+  failed: { fileId: string; reason: UnwrapFault | "row" }[]
   /** Files and uploads that are still under an older master key, failed ones included. */
   left: number
 }
 
-async function rewrap(deps: Pick<Powers, "db" | "keys">, blob: BlobRow): Promise<"rewrapped" | "unknown_key" | "broken"> {
+async function rewrap(deps: Pick<Powers, "db" | "keys">, blob: BlobRow): Promise<"rewrapped" | UnwrapFault | "row"> {
   const wrappedKey = fromHex(blob.wrappedKey)
   const commitment = fromHex(blob.commitment)
-  if (wrappedKey === null || commitment === null) return "broken"
+  if (wrappedKey === null || commitment === null) return "row"
   const version = { fileId: blob.fileId, fileVersion: blob.version }
   const fresh = await rewrapFileKey(deps.keys.masterKeys, version, { keyId: blob.keyId, wrappedKey, commitment })
   if (typeof fresh === "string") return fresh

@@ -34,7 +34,10 @@ function requireOwnSite(c: AnyContext): void {
   const isOwn =
     (origin === undefined ? isSafe || site === "same-origin" : origin === c.var.deps.policy.publicOrigin) &&
     (site === undefined || site === "same-origin" || site === "none")
-  if (!isOwn) throw new AppError("cross_site", { detail: "A session in cookies is good for this service's own pages only." })
+  if (isOwn) return
+  const own = c.var.deps.policy.publicOrigin
+  const detail = `A session in cookies is good for this service's own pages only: send "Origin: ${own}", or the token as a bearer.`
+  throw new AppError("cross_site", { detail })
 }
 
 function cookie(c: AnyContext, name: string): string | null {

@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, it } from "vitest"
 import { newKeyRingEntry } from "../../src/crypto/keyring.ts"
 import { blobs } from "../../src/db/schema.ts"
 import { createDeps } from "../../src/deps.ts"
-import { type Finding, continueInspection, inspect } from "../../src/domain/inspection.ts"
+import { type Finding, type InspectionStep, continueInspection, inspect } from "../../src/domain/inspection.ts"
 import { rotateKeys } from "../../src/domain/rotation.ts"
 import { docxOfSize } from "../support/documents.ts"
 import { type TestClient, createTestClient } from "../support/client.ts"
@@ -93,7 +93,7 @@ describe("rotateKeys", () => {
     expect(step).toMatchObject({ rewrapped: 1, left: 2 })
     expect(new Map(step.failed.map(({ fileId, reason }) => [fileId, reason]))).toEqual(
       new Map([
-        [damaged, "broken"],
+        [damaged, "wrapped_key"],
         [foreign, "unknown_key"],
       ]),
     )
@@ -108,7 +108,7 @@ describe("rotateKeys", () => {
       api.db.$client.prepare("update blobs set version = ? where file_id = ?").bind(version, strange).run()
     await setVersion(-1)
     const { deps } = await depsWith(`${newKey},${oldKey}`)
-    expect(await rotateKeys(deps, 100)).toMatchObject({ rewrapped: 2, failed: [{ fileId: strange, reason: "broken" }], left: 1 })
+    expect(await rotateKeys(deps, 100)).toMatchObject({ rewrapped: 2, failed: [{ fileId: strange, reason: "wrapped_key" }], left: 1 })
     for (const id of good) expect((await rowOf(id))?.keyId).toBe(2)
     await setVersion(1)
     expect(await rotateKeys(deps, 100)).toMatchObject({ rewrapped: 1, failed: [], left: 0 })
@@ -164,35 +164,86 @@ describe("inspect", () => {
     expect(await inspectAll()).toMatchObject({ findings: [], filesOpened: 24, objectsListed: 24 })
   })
 
-  it("finds each kind of damage, and only that", async () => {
-    const [flipped, missing, keyless, good] = [
-      await uploadTo(api, 6_000_000),
-      await uploadTo(api),
-      await uploadTo(createTestClient({ MASTER_KEYS: newKey })),
-      await uploadTo(api),
-    ]
-    const wrongDigest = await uploadTo(api)
-    const bare = await uploadTo(api)
-    const key = (await rowOf(flipped))?.objectKey ?? ""
-    const sealed = new Uint8Array((await (await env.BLOBS.get(key))?.arrayBuffer()) ?? new ArrayBuffer(0))
-    await env.BLOBS.put(key, sealed.with(sealed.length - 1, (sealed.at(-1) ?? 0) ^ 1))
-    await env.BLOBS.delete((await rowOf(missing))?.objectKey ?? "")
-    await api.db.$client.prepare("update blobs set sha256 = ? where file_id = ?").bind("0".repeat(64), wrongDigest).run()
+  const sealedBytesOf = async (objectKey: string) =>
+    new Uint8Array((await (await env.BLOBS.get(objectKey))?.arrayBuffer()) ?? new ArrayBuffer(0))
+  const flip = async (objectKey: string, at: number): Promise<void> => {
+    const sealed = await sealedBytesOf(objectKey)
+    const index = at < 0 ? sealed.length + at : at
+    await env.BLOBS.put(objectKey, sealed.with(index, (sealed[index] ?? 0) ^ 1))
+  }
+  const set = (assignment: string) => (row: { fileId: string }) =>
+    api.db.$client.prepare(`update blobs set ${assignment} where file_id = ?`).bind(row.fileId).run()
+
+  it.each<[string, string, (row: { fileId: string; objectKey: string; sealedBytes: number }) => Promise<unknown>]>([
+    ["its row's size edited", "row", set("size_bytes = size_bytes - 1")],
+    ["its row's format edited", "row", set("format = 2")],
+    ["a wrapped key that is no hex", "row", set("wrapped_key = 'x'")],
+    ["its wrapped key changed", "wrapped_key", set("wrapped_key = '00' || substr(wrapped_key, 3)")],
+    ["its commitment changed", "commitment", set("commitment = '00' || substr(commitment, 3)")],
+    ["its key id edited", "key_unavailable", set("key_id = 9")],
+    ["its digest edited", "sha256", set("sha256 = substr(sha256, 2) || 'x'")],
+    ["its object gone", "object_missing", ({ objectKey }) => env.BLOBS.delete(objectKey)],
+    [
+      "its object cut",
+      "object_size",
+      async ({ objectKey }) => env.BLOBS.put(objectKey, (await sealedBytesOf(objectKey)).slice(0, -1)),
+    ],
+    ["a bit flipped in its first header", "segment", ({ objectKey }) => flip(objectKey, 0)],
+    ["a bit flipped in its first segment", "segment", ({ objectKey }) => flip(objectKey, 1000)],
+    ["a bit flipped in its last byte", "segment", ({ objectKey }) => flip(objectKey, -1)],
+  ])("tells a file with %s from others: %s", async (_, kind, damage) => {
+    const [id, good] = [await uploadTo(api, 6_000_000), await uploadTo(api)]
+    const row = await rowOf(id)
+    if (row === undefined) throw new Error("no row")
+    expect((await inspectAll()).findings).toEqual([])
+    await damage(row)
+    const { findings, filesOpened } = await inspectAll()
+    const keyId = kind === "key_unavailable" ? 9 : 1
+    expect(findings).toEqual([{ kind, fileId: id, objectKey: row.objectKey, keyId }])
+    // What is not whole and right does not count as opened.
+    expect(filesOpened).toBe(1)
+    expect(await isReadable(api, good)).toBe(true)
+  })
+
+  it("goes on past a row whose file id is none", async () => {
+    const id = await uploadTo(api)
+    await uploadTo(api)
+    const { $client } = api.db
+    await $client.batch([
+      $client.prepare("pragma defer_foreign_keys = on"),
+      $client.prepare("update files set id = 'no:id' where id = ?").bind(id),
+      $client.prepare("update blobs set file_id = 'no:id' where file_id = ?").bind(id),
+    ])
+    const { deps } = await depsWith(oldKey)
+    const kinds: string[] = []
+    let cursor: string | null = null
+    for (let steps = 0; steps < 4; steps++) {
+      const step: InspectionStep = await inspect(deps, cursor, 1)
+      kinds.push(...step.findings.map(({ kind, fileId }) => `${kind} ${fileId ?? ""}`))
+      cursor = step.next
+    }
+    expect(kinds).toEqual(["row no:id"])
+    expect(cursor).toBeNull()
+  })
+
+  it("calls every wrapped key unopenable when the master key of that id is another one", async () => {
+    const ids = [await uploadTo(api), await uploadTo(api)]
+    const { findings, filesOpened } = await inspectAll(newKeyRingEntry(1))
+    expect(new Set(findings.map(({ kind, fileId }) => `${kind} ${fileId ?? ""}`))).toEqual(
+      new Set(ids.map((id) => `wrapped_key ${id}`)),
+    )
+    expect(filesOpened).toBe(0)
+  })
+
+  it("finds files without bytes and objects without a file", async () => {
+    const [bare, good] = [await uploadTo(api), await uploadTo(api)]
     const orphan = (await rowOf(bare))?.objectKey ?? ""
     await api.db.$client.prepare("delete from blobs where file_id = ?").bind(bare).run()
-
     const { findings } = await inspectAll()
-    const found = new Set(findings.map(({ kind, fileId, objectKey }) => `${kind} ${fileId ?? objectKey ?? ""}`))
-    expect(found).toEqual(
-      new Set([
-        `damaged ${flipped}`,
-        `damaged ${missing}`,
-        `damaged ${wrongDigest}`,
-        `key_unavailable ${keyless}`,
-        `file_without_bytes ${bare}`,
-        `orphaned_object ${orphan}`,
-      ]),
-    )
+    expect(findings).toEqual([
+      { kind: "file_without_bytes", fileId: bare, objectKey: null, keyId: null },
+      { kind: "orphaned_object", fileId: null, objectKey: orphan, keyId: null },
+    ])
     expect(findings.some(({ fileId }) => fileId === good)).toBe(false)
   })
 
@@ -219,7 +270,9 @@ describe("inspect", () => {
 
   it("does not call an upload under way an orphan", async () => {
     await env.BLOBS.put("under-way", "x")
-    expect((await inspectAll()).findings).toEqual([{ kind: "orphaned_object", fileId: null, objectKey: "under-way" }])
+    expect((await inspectAll()).findings).toEqual([
+      { kind: "orphaned_object", fileId: null, objectKey: "under-way", keyId: null },
+    ])
     await api.db.$client.prepare("insert into uploads (object_key, owner_id, started_at_ms) values ('under-way', 'x', 1)").run()
     expect((await inspectAll()).findings).toEqual([])
     await api.db.$client.prepare("delete from uploads").run()
@@ -228,10 +281,18 @@ describe("inspect", () => {
 
   it("goes on from run to run when cron drives it, and starts over at the end", async () => {
     for (let i = 0; i < 5; i++) await uploadTo(api)
-    const { deps } = await depsWith(oldKey)
+    const logged: unknown[] = []
+    const { deps: silent } = await depsWith(oldKey)
+    const deps = { ...silent, log: (event: string, facts?: unknown) => void logged.push([event, facts]) }
     const opened: number[] = []
     for (let i = 0; i < 8; i++) opened.push((await continueInspection(deps, docxOfSize(2000).length + 1)).filesOpened)
     expect(opened.slice(0, 3)).toEqual([2, 2, 1])
     expect(opened.reduce((sum, files) => sum + files, 0)).toBeGreaterThan(5)
+    expect(logged).toEqual([])
+    await env.BLOBS.put("nobodys", "x")
+    for (let i = 0; i < 8; i++) await continueInspection(deps, 3000)
+    const facts = { kind: "orphaned_object", fileId: null, objectKey: "nobodys", keyId: null }
+    expect(logged).toContainEqual(["inspection_finding", facts])
+    await env.BLOBS.delete("nobodys")
   })
 })
