@@ -108,7 +108,11 @@ describe("rotateKeys", () => {
       api.db.$client.prepare("update blobs set version = ? where file_id = ?").bind(version, strange).run()
     await setVersion(-1)
     const { deps } = await depsWith(`${newKey},${oldKey}`)
-    expect(await rotateKeys(deps, 100)).toMatchObject({ rewrapped: 2, failed: [{ fileId: strange, reason: "wrapped_key" }], left: 1 })
+    expect(await rotateKeys(deps, 100)).toMatchObject({
+      rewrapped: 2,
+      failed: [{ fileId: strange, reason: "wrapped_key" }],
+      left: 1,
+    })
     for (const id of good) expect((await rowOf(id))?.keyId).toBe(2)
     await setVersion(1)
     expect(await rotateKeys(deps, 100)).toMatchObject({ rewrapped: 1, failed: [], left: 0 })
@@ -181,7 +185,11 @@ describe("inspect", () => {
     ["its wrapped key changed", "wrapped_key", set("wrapped_key = '00' || substr(wrapped_key, 3)")],
     ["its commitment changed", "commitment", set("commitment = '00' || substr(commitment, 3)")],
     ["its key id edited", "key_unavailable", set("key_id = 9")],
-    ["its digest edited", "sha256", set("sha256 = substr(sha256, 2) || 'x'")],
+    [
+      "its digest edited",
+      "sha256",
+      set("sha256 = case substr(sha256, 1, 1) when '0' then '1' else '0' end || substr(sha256, 2)"),
+    ],
     ["its object gone", "object_missing", ({ objectKey }) => env.BLOBS.delete(objectKey)],
     [
       "its object cut",
@@ -264,7 +272,7 @@ describe("inspect", () => {
       if (cursor === null) break
     }
     await settle()
-    expect([cursor, seen]).toEqual([null, ["damaged no:id"]])
+    expect([cursor, seen]).toEqual([null, ["row no:id"]])
     expect(await isReadable(api, good)).toBe(true)
   })
 

@@ -231,7 +231,7 @@ describe("H11: an idempotency key", () => {
 
   it("is free again after a refusal, after its time, and for everybody else", async () => {
     const { api, ops, put } = await scene()
-    expect((await put("a.docx", "hello hello", keyed)).status).toBe(415)
+    expect((await put("a.docx", "hello hello", keyed)).status).toBe(422)
     const first = await (await put("a.docx", docx, keyed)).json<Answer>()
     const theirs = await (await scene()).put("a.docx", docx, keyed)
     expect((await theirs.json<Answer>()).file.id).not.toBe(first.file.id)

@@ -241,7 +241,7 @@ describe("what is no document", () => {
         code: "document_refused",
         detail: problem.detail,
       })
-      expect((await tus.head(path)).status).toBe(415)
+      expect((await tus.head(path)).status).toBe(422)
     }
     expect(await (await api.request("/api/ops/files", { token })).json()).toMatchObject({ files: [] })
   })

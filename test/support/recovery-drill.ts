@@ -9,7 +9,8 @@ import { zipSync } from "fflate"
 import { expect } from "vitest"
 import { documentParts } from "../../bench/subject.ts"
 import { secretsPath } from "../../scripts/local-state.ts"
-import { type CommandResult, PROJECT_DIR, freePort, printedAccount, run, startService } from "../e2e/service.ts"
+import { CORPUS_SAMPLE, corpusPath } from "./corpus-sample.ts"
+import { type CommandResult, freePort, printedAccount, run, startService } from "../e2e/service.ts"
 
 /** One file in recovered.json. */
 export type Entry = {
@@ -69,15 +70,12 @@ async function upload(paths: string[], stateDir: string): Promise<{ id: string; 
   }
 }
 
-/** Uploads the corpus and `large.docx`, stops the service and exports its state. */
+/** Uploads some of the corpus and `large.docx`, stops the service and exports its state. */
 export async function createDrill() {
   const dir = mkdtempSync(join(tmpdir(), "sealpost-recover-"))
   const stateDir = join(dir, "state")
   const backup = join(dir, "backup")
-  const corpus = join(PROJECT_DIR, "test/corpus")
-  const paths = readdirSync(corpus)
-    .filter((name) => /\.(?:docx|xlsx|pptx)$/.test(name))
-    .map((name) => join(corpus, name))
+  const paths = CORPUS_SAMPLE.map(corpusPath)
   paths.push(join(dir, "large.docx"))
   writeLargeDocument(join(dir, "large.docx"))
   const uploaded = await upload(paths, stateDir)
