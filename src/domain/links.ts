@@ -11,6 +11,7 @@ import {
   countDownloads,
   findLinkAccess,
   findLinkInScope,
+  hasLiveLinks,
   insertLink,
   listLinks,
   revokeLinks,
@@ -204,18 +205,21 @@ type RevokeDeps = Pick<Powers, "db" | "now" | "request">
 export async function revokeLink(deps: RevokeDeps, caller: Caller, scope: LinkScope, linkId: string): Promise<void> {
   if ((await findLinkInScope(deps.db, scope, linkId)) === undefined)
     throw new AppError("not_found", { detail: "There is no such link." })
+  const nowMs = deps.now()
   await runBatch(deps.db, [
-    revokeLinks(deps.db, scope, linkId, deps.now()),
-    auditEvent(deps, "link.revoked", caller.userId, linkId),
+    // First, while it can still see whether there is something to withdraw: repeated, it leaves no row.
+    auditEvent(deps, "link.revoked", caller.userId, linkId, { onlyIf: hasLiveLinks(deps.db, scope, linkId, nowMs) }),
+    revokeLinks(deps.db, scope, linkId, nowMs),
   ])
 }
 
 /** Withdraws all live links of a scope and says how many they were. */
 export async function revokeAllLinks(deps: RevokeDeps, caller: Caller, scope: LinkScope): Promise<number> {
   const subjectId = scope.fileId ?? scope.userId ?? null
-  const [revoked] = await deps.db.batch([
-    revokeLinks(deps.db, scope, null, deps.now()),
-    auditEvent(deps, "links.revoked", caller.userId, subjectId),
+  const nowMs = deps.now()
+  const [, revoked] = await deps.db.batch([
+    auditEvent(deps, "links.revoked", caller.userId, subjectId, { onlyIf: hasLiveLinks(deps.db, scope, null, nowMs) }),
+    revokeLinks(deps.db, scope, null, nowMs),
   ])
   return revoked.length
 }

@@ -20,7 +20,7 @@ import {
   revokeSession,
   touchSession,
 } from "../db/sessions.ts"
-import { type Proof, confirmProof, endSessionsOf } from "../db/users.ts"
+import { type Proof, confirmProof, endSessionsOf, hasSessionsToEnd } from "../db/users.ts"
 import { AppError } from "../errors.ts"
 import { type AccountMail, commitWithMail } from "./account-mail.ts"
 import { ONCE_MS, auditEvent } from "./audit.ts"
@@ -170,11 +170,13 @@ export async function endSession(deps: Deps, caller: Caller): Promise<void> {
   ])
 }
 
-/** Ends all sessions of whoever is asking: everywhere, or everywhere else. */
+/** Ends all sessions of whoever is asking: everywhere, or everywhere else. Recorded where there was one to end. */
 export async function endAllSessions(deps: Deps, caller: Caller, keepsCurrent: boolean): Promise<void> {
+  const { userId } = caller
+  const except = keepsCurrent ? caller.sessionId : null
   await runBatch(deps.db, [
-    endSessionsOf(deps.db, caller.userId, keepsCurrent ? caller.sessionId : null, deps.now()),
-    auditEvent(deps, "sessions.ended", caller.userId, caller.userId),
+    auditEvent(deps, "sessions.ended", userId, userId, { onlyIf: hasSessionsToEnd(deps.db, userId, except) }),
+    endSessionsOf(deps.db, userId, except, deps.now()),
   ])
 }
 
