@@ -16,6 +16,7 @@ import {
   listLinks,
   revokeLinks,
 } from "../db/links.ts"
+import { confirmUser } from "../db/users.ts"
 import { AppError } from "../errors.ts"
 import { newId } from "../ids.ts"
 import { ONCE_MS, auditEvent } from "./audit.ts"
@@ -71,11 +72,12 @@ export async function mintLink(
   const token = await sealLinkToken(deps.keys.linkKeys, claims)
   try {
     await runBatch(deps.db, [
+      confirmUser(deps.db, caller.userId),
       insertLink(deps.db, { id: claims.linkId, fileId, userId: caller.userId, createdAtMs, expiresAtMs }),
       auditEvent(deps, "link.minted", caller.userId, claims.linkId),
     ])
   } catch (error) {
-    // The file, or the account, was deleted at this moment.
+    // The file was deleted, or the account deleted or disabled, at this moment.
     if (isConstraintFailure(error)) throw new AppError("not_found", { detail: "There is no such file." })
     throw error
   }
