@@ -167,6 +167,8 @@ const expiredCode = (): AppError =>
  *   `password_required`, `wrong_password`, `too_many_requests`, `busy`
  */
 export async function verifyEmail(deps: Deps, handle: string, code: string, password: string | null): Promise<void> {
+  // Before a try is counted that could not be finished.
+  if (password !== null) deps.hashing.requireRoom()
   await takeAddressLimit(deps, "verify-address")
   const opened = await openHandle(deps.keys.handleKeys, handle)
   if (opened === null) throw wrongCode("not a handle")

@@ -1,6 +1,7 @@
 // Sign-up, proof of address and login as people meet them.
 import { describe, expect, it } from "vitest"
 import { users, verifications } from "../../src/db/schema.ts"
+import { AppError } from "../../src/errors.ts"
 import { PASSWORD, createTestClient, freshEmail } from "../support/client.ts"
 
 const verify = "/api/client/verify-email"
@@ -280,6 +281,20 @@ describe("proof of address", () => {
     expect(answers.filter((answer) => answer.code === "wrong_code")).toHaveLength(10)
     expect(answers.filter((answer) => answer.code === "verification_exhausted")).toHaveLength(15)
     expect(await api.problem(verify, { json: { handle, code } })).toMatchObject({ status: 410, code: "verification_exhausted" })
+  })
+
+  it("counts no try that a full hash queue keeps from being finished", async () => {
+    const email = freshEmail()
+    const [stranger, owner] = [createTestClient(), createTestClient()]
+    const { handle } = await stranger.signUp(email)
+    const json = { handle, code: await owner.codeFor(email), password: PASSWORD }
+    const refuse = (): never => {
+      throw new AppError("busy", { retryAfterSeconds: 3 })
+    }
+    const hashing = { requireRoom: refuse, takeTurn: refuse, usage: { waiting: 16, hashing: 1, peakHashing: 1 } }
+    const full = createTestClient({}, { hashing })
+    for (let i = 0; i < 12; i++) expect(await full.problem(verify, { json })).toMatchObject({ status: 503, code: "busy" })
+    expect((await owner.request(verify, { json })).status).toBe(200)
   })
 
   it("still succeeds at the tenth try", async () => {
