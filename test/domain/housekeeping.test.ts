@@ -88,16 +88,14 @@ const kinds: Kind[] = [
     column: "id",
     keptMs: DAY_MS + 1,
     insert: (key, createdAtMs) =>
-      api.db
-        .insert(users)
-        .values({
-          id: key,
-          role: "client",
-          email: `${key}@x.example`,
-          emailKey: `${key}@x.example`,
-          passwordHash: "",
-          createdAtMs,
-        }),
+      api.db.insert(users).values({
+        id: key,
+        role: "client",
+        email: `${key}@x.example`,
+        emailKey: `${key}@x.example`,
+        passwordHash: "",
+        createdAtMs,
+      }),
   },
   {
     name: "settled mails in the outbox",
