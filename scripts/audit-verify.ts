@@ -37,6 +37,8 @@ const sentences: Record<TrailFault, (row: string) => string> = {
   head_changed: () => "The head record, which says where the trail begins and ends, was changed.",
   head_missing: () => "The head record, which says where the trail begins and ends, is missing.",
   rolled_back: (row) => `The end that you expect is not in this trail (${row}): an older copy was put back.`,
+  end_pruned: (row) =>
+    `The end that you expect (${row}) is older than what is kept, so this check says nothing about it. Expect a newer one.`,
   key_missing: (row) => `${row} is signed with a key that is not in AUDIT_KEYS. Add it again.`,
 }
 

@@ -51,6 +51,15 @@ describe("parseConfig", () => {
     })
   })
 
+  it.each([
+    ["8", 8],
+    ["64", 64],
+    [20, 20],
+    ["", 15],
+  ])("takes %j as PASSWORD_MIN_LENGTH", (value, passwordMinChars) => {
+    expect(parseConfig({ ...deployed, PASSWORD_MIN_LENGTH: value })).toMatchObject({ config: { passwordMinChars } })
+  })
+
   it("names everything that is missing at once", () => {
     expect(faultsOf({})).toEqual(["PUBLIC_ORIGIN", "MAIL_TRANSPORT", "MAIL_FROM", ...SECRET_NAMES])
   })
@@ -65,6 +74,11 @@ describe("parseConfig", () => {
     [{ AUDIT_KEYS: secrets["HANDLE_KEYS"] }, "AUDIT_KEYS"],
     [{ AUDIT_RETENTION_DAYS: "0" }, "AUDIT_RETENTION_DAYS"],
     [{ AUDIT_RETENTION_DAYS: "3651" }, "AUDIT_RETENTION_DAYS"],
+    ...["7", "65", "0", "-15", "15.5", "1e1", "fifteen", " "].map((value): [Record<string, unknown>, string] => [
+      { PASSWORD_MIN_LENGTH: value },
+      "PASSWORD_MIN_LENGTH",
+    ]),
+    [{ REQUIRE_TOTP_FOR_OPS: "yes" }, "REQUIRE_TOTP_FOR_OPS"],
     [{ PUBLIC_ORIGIN: "http://files.example.com" }, "PUBLIC_ORIGIN"],
     [{ PUBLIC_ORIGIN: "https://files.example.com/" }, "PUBLIC_ORIGIN"],
     [{ PUBLIC_ORIGIN: "https://files.example.com/path" }, "PUBLIC_ORIGIN"],

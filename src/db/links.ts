@@ -1,5 +1,5 @@
-import { type Column, type SQL, and, desc, eq, getTableColumns, gt, inArray, isNull, lt, sql } from "drizzle-orm"
-import type { Db } from "./client.ts"
+import { type Column, type SQL, and, desc, eq, exists, getTableColumns, gt, inArray, isNull, lt, sql } from "drizzle-orm"
+import type { Condition, Db } from "./client.ts"
 import { type Claim, type DownloadRow, claimDownload, claimsUsed } from "./downloads.ts"
 import type { BlobRow, FileRow } from "./files.ts"
 import { blobs, downloads, files, links, sessions, users } from "./schema.ts"
@@ -140,12 +140,24 @@ export const findLinkInScope = (db: Db, scope: LinkScope, id: string) =>
     .where(and(eq(links.id, id), inScope(db, scope)))
     .get()
 
+const liveLinks = (db: Db, scope: LinkScope, id: string | null, nowMs: number) =>
+  and(id === null ? undefined : eq(links.id, id), inScope(db, scope), isLive(nowMs))
+
+/** Is there anything for `revokeLinks` to withdraw? */
+export const hasLiveLinks = (db: Db, scope: LinkScope, id: string | null, nowMs: number): Condition =>
+  exists(
+    db
+      .select({ id: links.id })
+      .from(links)
+      .where(liveLinks(db, scope, id, nowMs)),
+  )
+
 /** Withdraws the live links of a scope, or the one of that id; hands back the ids. */
 export const revokeLinks = (db: Db, scope: LinkScope, id: string | null, nowMs: number) =>
   db
     .update(links)
     .set({ revokedAtMs: nowMs })
-    .where(and(id === null ? undefined : eq(links.id, id), inScope(db, scope), isLive(nowMs)))
+    .where(liveLinks(db, scope, id, nowMs))
     .returning({ id: links.id })
 
 /** A client's downloads of a file so far. */

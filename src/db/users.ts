@@ -1,5 +1,5 @@
-import { type SQL, and, desc, eq, isNull, lt, ne, sql } from "drizzle-orm"
-import type { Db } from "./client.ts"
+import { type SQL, and, desc, eq, exists, isNull, lt, ne, sql } from "drizzle-orm"
+import type { Condition, Db } from "./client.ts"
 import { knownPlaces, sessions, users } from "./schema.ts"
 import { activeFactorId, hasActiveFactor } from "./totp.ts"
 
@@ -54,18 +54,20 @@ export const confirmProof = (db: Db, userId: string, { passwordHash, factorId }:
 export const setPasswordHash = (db: Db, userId: string, passwordHash: string) =>
   db.update(users).set({ passwordHash }).where(eq(users.id, userId))
 
+const unendedSessionsOf = (userId: string, exceptSessionId: string | null) =>
+  and(
+    eq(sessions.userId, userId),
+    isNull(sessions.revokedAtMs),
+    exceptSessionId === null ? undefined : ne(sessions.id, exceptSessionId),
+  )
+
+/** Is there anything for `endSessionsOf` to end? */
+export const hasSessionsToEnd = (db: Db, userId: string, exceptSessionId: string | null): Condition =>
+  exists(db.select({ id: sessions.id }).from(sessions).where(unendedSessionsOf(userId, exceptSessionId)))
+
 /** Ends all of a user's sessions, but for one if that is given. */
 export const endSessionsOf = (db: Db, userId: string, exceptSessionId: string | null, nowMs: number) =>
-  db
-    .update(sessions)
-    .set({ revokedAtMs: nowMs })
-    .where(
-      and(
-        eq(sessions.userId, userId),
-        isNull(sessions.revokedAtMs),
-        exceptSessionId === null ? undefined : ne(sessions.id, exceptSessionId),
-      ),
-    )
+  db.update(sessions).set({ revokedAtMs: nowMs }).where(unendedSessionsOf(userId, exceptSessionId))
 
 /** Changes nothing; but where the condition does not hold, NOT NULL breaks the whole batch. Unlike an update it sees missing rows. */
 const unlessHolds = (db: Db, condition: SQL) => db.insert(knownPlaces).select(sql`select null, null, 0 where not (${condition})`)

@@ -22,6 +22,7 @@ import {
 import { AppError } from "../errors.ts"
 import { alreadyRegisteredMessage, verificationMessage } from "../mail/messages.ts"
 import { newId } from "../ids.ts"
+import { UNKNOWN_ADDRESS } from "../protocol/client-address.ts"
 import { commitWithMail, takeMailLimits } from "./account-mail.ts"
 import { auditEvent } from "./audit.ts"
 import type { EmailAddress } from "./email-address.ts"
@@ -41,9 +42,14 @@ const MAX_PENDING = 50
 
 type Deps = Pick<Powers, "db" | "keys" | "mailer" | "now" | "policy" | "request" | "afterwards" | "log" | "hashing">
 
-/** Where a sign-up came from: whoever proves it from there need not show its password again. */
-const signUpPlace = (deps: Deps, emailKey: string): Promise<string> =>
-  pseudonym(deps.keys.peppers, "sign-up", emailKey, callerAddress(deps))
+/**
+ * Where a sign-up came from: whoever proves it from there need not show its password again. Null without a network
+ * address: all who have none are not in one place.
+ */
+async function signUpPlace(deps: Deps, emailKey: string): Promise<string | null> {
+  const address = callerAddress(deps)
+  return address === UNKNOWN_ADDRESS ? null : pseudonym(deps.keys.peppers, "sign-up", emailKey, address)
+}
 
 const pendingSignUps = (deps: Deps, emailKey: string): Promise<Verification[]> =>
   listPendingSignUps(deps.db, emailKey, deps.now() - SIGN_UP_LIFETIME_MS, MAX_PENDING)
@@ -161,6 +167,8 @@ const expiredCode = (): AppError =>
  *   `password_required`, `wrong_password`, `too_many_requests`, `busy`
  */
 export async function verifyEmail(deps: Deps, handle: string, code: string, password: string | null): Promise<void> {
+  // Before a try is counted that could not be finished.
+  if (password !== null) deps.hashing.requireRoom()
   await takeAddressLimit(deps, "verify-address")
   const opened = await openHandle(deps.keys.handleKeys, handle)
   if (opened === null) throw wrongCode("not a handle")

@@ -15,6 +15,8 @@ export type TrailFault =
   | "head_missing"
   /** The end that was remembered elsewhere is not, or not there, in this trail: an older copy was put back. */
   | "rolled_back"
+  /** The end that was remembered is older than what is kept, so nothing can be said about it. */
+  | "end_pruned"
   /** A key that something is signed with is not in AUDIT_KEYS. */
   | "key_missing"
 
@@ -55,6 +57,8 @@ export function checkTrail(
   let seq = head?.prunedSeq ?? 0
   let chain = head?.prunedChain ?? ""
   if (remembered !== null && remembered.seq > lastSeq) return { fault: "rolled_back", seq: remembered.seq, id: null }
+  // Or a chain that was begun anew, with rows put in that are soon pruned, would get by.
+  if (remembered !== null && remembered.seq < seq) return { fault: "end_pruned", seq: remembered.seq, id: null }
 
   const isRolledBack = (): boolean => remembered?.seq === seq && remembered.chain !== chain
 

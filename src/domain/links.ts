@@ -11,10 +11,12 @@ import {
   countDownloads,
   findLinkAccess,
   findLinkInScope,
+  hasLiveLinks,
   insertLink,
   listLinks,
   revokeLinks,
 } from "../db/links.ts"
+import { confirmUser } from "../db/users.ts"
 import { AppError } from "../errors.ts"
 import { newId } from "../ids.ts"
 import { ONCE_MS, auditEvent } from "./audit.ts"
@@ -70,11 +72,12 @@ export async function mintLink(
   const token = await sealLinkToken(deps.keys.linkKeys, claims)
   try {
     await runBatch(deps.db, [
+      confirmUser(deps.db, caller.userId),
       insertLink(deps.db, { id: claims.linkId, fileId, userId: caller.userId, createdAtMs, expiresAtMs }),
       auditEvent(deps, "link.minted", caller.userId, claims.linkId),
     ])
   } catch (error) {
-    // The file, or the account, was deleted at this moment.
+    // The file was deleted, or the account deleted or disabled, at this moment.
     if (isConstraintFailure(error)) throw new AppError("not_found", { detail: "There is no such file." })
     throw error
   }
@@ -204,18 +207,21 @@ type RevokeDeps = Pick<Powers, "db" | "now" | "request">
 export async function revokeLink(deps: RevokeDeps, caller: Caller, scope: LinkScope, linkId: string): Promise<void> {
   if ((await findLinkInScope(deps.db, scope, linkId)) === undefined)
     throw new AppError("not_found", { detail: "There is no such link." })
+  const nowMs = deps.now()
   await runBatch(deps.db, [
-    revokeLinks(deps.db, scope, linkId, deps.now()),
-    auditEvent(deps, "link.revoked", caller.userId, linkId),
+    // First, while it can still see whether there is something to withdraw: repeated, it leaves no row.
+    auditEvent(deps, "link.revoked", caller.userId, linkId, { onlyIf: hasLiveLinks(deps.db, scope, linkId, nowMs) }),
+    revokeLinks(deps.db, scope, linkId, nowMs),
   ])
 }
 
 /** Withdraws all live links of a scope and says how many they were. */
 export async function revokeAllLinks(deps: RevokeDeps, caller: Caller, scope: LinkScope): Promise<number> {
   const subjectId = scope.fileId ?? scope.userId ?? null
-  const [revoked] = await deps.db.batch([
-    revokeLinks(deps.db, scope, null, deps.now()),
-    auditEvent(deps, "links.revoked", caller.userId, subjectId),
+  const nowMs = deps.now()
+  const [, revoked] = await deps.db.batch([
+    auditEvent(deps, "links.revoked", caller.userId, subjectId, { onlyIf: hasLiveLinks(deps.db, scope, null, nowMs) }),
+    revokeLinks(deps.db, scope, null, nowMs),
   ])
   return revoked.length
 }

@@ -56,6 +56,14 @@ function common(): ReadonlySet<string> {
 /** The words that somebody who knows the address would try. */
 const wordsOf = (emailKey: string): string[] => emailKey.split(/[@.+_-]/).filter((word) => word.length >= MIN_RUN_CHARS)
 
+const joinSeparators = (text: string): string => text.replaceAll(/[\s._-]+/g, " ")
+
+/** A private-use character in place of the whole address, its local part and its domain: one piece, however many they would make. */
+function foldAddress(text: string, emailKey: string): string {
+  const parts = [emailKey, ...emailKey.split("@")].map(joinSeparators).filter((part) => part.length >= MIN_RUN_CHARS)
+  return parts.reduce((folded, part) => folded.replaceAll(part, "\ue000"), text)
+}
+
 function isRunOrSequence(text: string): boolean {
   if (text.length < MIN_RUN_CHARS) return false
   return text === (text[0] ?? "").repeat(text.length) || SEQUENCES.some((row) => row.includes(text))
@@ -99,8 +107,8 @@ function repeatsShortThing(text: string): boolean {
 /** Would somebody who knows the product and the address guess this soon? */
 export function isEasyToGuess(password: string, emailKey: string): boolean {
   const text = password.normalize("NFKC").toLowerCase()
-  const oneSeparator = text.replaceAll(/[\s._-]+/g, " ")
-  return common().has(text) || repeatsShortThing(text) || countPieces(oneSeparator, new Set(wordsOf(emailKey))) < MIN_PIECES
+  const folded = foldAddress(joinSeparators(text), emailKey)
+  return common().has(text) || repeatsShortThing(text) || countPieces(folded, new Set(wordsOf(emailKey))) < MIN_PIECES
 }
 
 /**

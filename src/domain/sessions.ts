@@ -20,10 +20,11 @@ import {
   revokeSession,
   touchSession,
 } from "../db/sessions.ts"
-import { type Proof, confirmProof, endSessionsOf } from "../db/users.ts"
+import { type Proof, confirmProof, endSessionsOf, hasSessionsToEnd } from "../db/users.ts"
 import { AppError } from "../errors.ts"
 import { type AccountMail, commitWithMail } from "./account-mail.ts"
 import { ONCE_MS, auditEvent } from "./audit.ts"
+import { takeLimit } from "./limits.ts"
 import type { Powers } from "./powers.ts"
 import { newId } from "../ids.ts"
 
@@ -118,7 +119,7 @@ const noteRefusal = (deps: Deps, userId: string, sessionId: string, reason: stri
 
 /**
  * Exchanges a refresh token for a new pair. Each works once; of two parallel tries exactly one wins.
- * @throws AppError `invalid_token`; the reuse of an old token also ends its session
+ * @throws AppError `invalid_token`; the reuse of an old token also ends its session · `too_many_requests`
  */
 export async function refreshSession(deps: Deps, refreshToken: string): Promise<TokenPair> {
   const hash = await hashSecretToken(refreshToken)
@@ -139,6 +140,8 @@ export async function refreshSession(deps: Deps, refreshToken: string): Promise<
     } else await noteRefusal(deps, user.id, session.id, "used_just_now")
     throw refused("refresh token used before")
   }
+  // Only now: whoever has an old token of the session must not use up what its owner may do.
+  await takeLimit(deps, "session-refresh", session.id)
   const next = await newRefreshToken()
   const expiresAtMs = Math.min(nowMs + SESSION_IDLE_MS, session.expiresAtMs)
   try {
@@ -170,11 +173,13 @@ export async function endSession(deps: Deps, caller: Caller): Promise<void> {
   ])
 }
 
-/** Ends all sessions of whoever is asking: everywhere, or everywhere else. */
+/** Ends all sessions of whoever is asking: everywhere, or everywhere else. Recorded where there was one to end. */
 export async function endAllSessions(deps: Deps, caller: Caller, keepsCurrent: boolean): Promise<void> {
+  const { userId } = caller
+  const except = keepsCurrent ? caller.sessionId : null
   await runBatch(deps.db, [
-    endSessionsOf(deps.db, caller.userId, keepsCurrent ? caller.sessionId : null, deps.now()),
-    auditEvent(deps, "sessions.ended", caller.userId, caller.userId),
+    auditEvent(deps, "sessions.ended", userId, userId, { onlyIf: hasSessionsToEnd(deps.db, userId, except) }),
+    endSessionsOf(deps.db, userId, except, deps.now()),
   ])
 }
 

@@ -40,7 +40,7 @@ import {
   secondFactorRemovedMessage,
 } from "../mail/second-factor-messages.ts"
 import { type AccountMail, commitWithMail, noticeTo } from "./account-mail.ts"
-import { auditEvent } from "./audit.ts"
+import { ONCE_MS, auditEvent } from "./audit.ts"
 import { type GuessLimit, forgetGuesses, takeGuess } from "./limits.ts"
 import { requirePassword } from "./passwords.ts"
 import type { Powers } from "./powers.ts"
@@ -192,8 +192,10 @@ async function newRecoveryCodes(userId: string): Promise<{ codes: string[]; hash
   return { codes, hashes: hashes.filter((hash) => hash !== null) }
 }
 
+/** Recovery codes are not counted as guesses, so whoever is logged in can send wrong ones as often as they like. */
 async function refuseChange(deps: Deps, caller: Caller): Promise<never> {
-  await runBatch(deps.db, [auditEvent(deps, "second_factor.change_refused", caller.userId, caller.userId)])
+  const { userId } = caller
+  await runBatch(deps.db, [auditEvent(deps, "second_factor.change_refused", userId, userId, { oncePerMs: ONCE_MS })])
   throw wrongCode()
 }
 

@@ -283,6 +283,19 @@ describe("pruning", () => {
     expect(await trailDamage(api)).toMatchObject({ fault: "rows_missing", seq: 8 })
   })
 
+  it("leaves the last end that is gone to be compared with, and says of older ones that they cannot be", async () => {
+    const db = await seven()
+    const chains = (await db.select().from(auditEvents)).map(({ seq, chain }) => ({ seq: seq ?? 0, chain: chain ?? "" }))
+    const [sixth, seventh] = [6, 7].map((at) => chains.find(({ seq }) => seq === at) ?? { seq: 0, chain: "" })
+    expect(await trailDamage(api, sixth)).toBeNull()
+    api.clock.nowMs += 401 * DAY_MS
+    await keepAuditTrail((await isolate()).deps)
+    expect((await findAuditHead(db))?.prunedSeq).toBe(7)
+    expect(await trailDamage(api, seventh)).toBeNull()
+    expect(await trailDamage(api, { seq: 7, chain: sixth?.chain ?? "" })).toMatchObject({ fault: "rolled_back", seq: 7 })
+    expect(await trailDamage(api, sixth)).toMatchObject({ fault: "end_pruned", seq: 6 })
+  })
+
   it("follows AUDIT_RETENTION_DAYS, by cron", async () => {
     await seven()
     const short = createTestClient({ AUDIT_RETENTION_DAYS: "1" })

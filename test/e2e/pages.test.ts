@@ -114,7 +114,31 @@ describe("the page that proves an address", () => {
   })
 })
 
+describe("the page that proves an address, by a link that was mangled on its way", () => {
+  it("still sends the code that is typed, and not in an address", async () => {
+    const email = "mangled@example.net"
+    const link = await signUp(email)
+    await page.goto(link.replace(/#.*/, "#100%"))
+    await page.fill("#code", link.split("#")[1] ?? "")
+    await page.click("button")
+    await shows(/confirmed/)
+    expect(new URL(page.url()).search).toBe("")
+    expect(complaints).toEqual([])
+  })
+})
+
 describe("the page that takes a new password", () => {
+  it("puts none into an address when its script does not run", async () => {
+    const still = await browser.newContext({ javaScriptEnabled: false })
+    const quiet = await still.newPage()
+    await quiet.goto(`${service.origin}/reset-password`)
+    await quiet.fill("#password", NEW_PASSWORD)
+    await quiet.click("button", { noWaitAfter: true })
+    await quiet.waitForTimeout(300)
+    expect(quiet.url()).toBe(`${service.origin}/reset-password`)
+    await still.close()
+  })
+
   it("refuses a weak one in words, takes a good one, and works once", async () => {
     const email = "forgetful@example.net"
     const proof = await signUp(email)

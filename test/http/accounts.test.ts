@@ -1,6 +1,7 @@
 // Sign-up, proof of address and login as people meet them.
 import { describe, expect, it } from "vitest"
 import { users, verifications } from "../../src/db/schema.ts"
+import { AppError } from "../../src/errors.ts"
 import { PASSWORD, createTestClient, freshEmail } from "../support/client.ts"
 
 const verify = "/api/client/verify-email"
@@ -191,6 +192,22 @@ describe("sign-up", () => {
     expect((await owner.request(verify, { json: { ...json, password: "the stranger's own password" } })).status).toBe(200)
   })
 
+  it("without a network address is not taken for one from the same place", async () => {
+    const api = createTestClient()
+    const email = freshEmail()
+    const from = (address: string) => ({ headers: { "CF-Connecting-IP": address } })
+    const proof = async (address: string) => {
+      const response = await api.request("/api/client/signup", { json: { email, password: PASSWORD }, ...from(address) })
+      const { verifyUrl } = await response.json<{ verifyUrl: string }>()
+      return { handle: verifyUrl.slice(verifyUrl.lastIndexOf("/") + 1), code: await api.codeFor(email) }
+    }
+    const nowhere = await proof("")
+    expect(await api.problem(verify, { json: nowhere, ...from("") })).toMatchObject({ status: 403, code: "password_required" })
+    // The twin: the same, with an address.
+    const somewhere = await proof("192.0.2.77")
+    expect((await api.request(verify, { json: somewhere, ...from("192.0.2.77") })).status).toBe(200)
+  })
+
   it.each<[Record<string, unknown>, string, string]>([
     [{ email: "nobody" }, "email", "email"],
     [{ email: "a@b" }, "email", "email"],
@@ -266,6 +283,20 @@ describe("proof of address", () => {
     expect(await api.problem(verify, { json: { handle, code } })).toMatchObject({ status: 410, code: "verification_exhausted" })
   })
 
+  it("counts no try that a full hash queue keeps from being finished", async () => {
+    const email = freshEmail()
+    const [stranger, owner] = [createTestClient(), createTestClient()]
+    const { handle } = await stranger.signUp(email)
+    const json = { handle, code: await owner.codeFor(email), password: PASSWORD }
+    const refuse = (): never => {
+      throw new AppError("busy", { retryAfterSeconds: 3 })
+    }
+    const hashing = { requireRoom: refuse, takeTurn: refuse, usage: { waiting: 16, hashing: 1, peakHashing: 1 } }
+    const full = createTestClient({}, { hashing })
+    for (let i = 0; i < 12; i++) expect(await full.problem(verify, { json })).toMatchObject({ status: 503, code: "busy" })
+    expect((await owner.request(verify, { json })).status).toBe(200)
+  })
+
   it("still succeeds at the tenth try", async () => {
     const api = createTestClient()
     const email = freshEmail()
@@ -302,6 +333,24 @@ describe("proof of address", () => {
     expect(await api.mailsTo(known.email)).toHaveLength(1)
   })
 
+  it("resends nothing to the disabled either, and says the same", async () => {
+    const api = createTestClient()
+    const { email } = await api.newClient()
+    await api.db.$client.prepare("update users set disabled_at_ms = 1 where email = ?").bind(email).run()
+    const before = (await api.mailsTo(email)).length
+    const response = await api.request("/api/client/resend-verification", { json: { email } })
+    expect(response.status).toBe(202)
+    const { verifyUrl } = await response.json<{ verifyUrl: string }>()
+    const handle = verifyUrl.slice(verifyUrl.lastIndexOf("/") + 1)
+    expect(await api.problem(verify, { json: { handle, code: "0000-0000" } })).toMatchObject({ status: 400, code: "wrong_code" })
+    expect(await api.mailsTo(email)).toHaveLength(before)
+    // The twin: somebody who has not proven the address yet.
+    const pending = freshEmail()
+    await api.signUp(pending)
+    await api.request("/api/client/resend-verification", { json: { email: pending } })
+    expect(await api.mailsTo(pending)).toHaveLength(2)
+  })
+
   it("has a page that changes nothing by being loaded", async () => {
     const api = createTestClient()
     const email = freshEmail()
@@ -311,6 +360,8 @@ describe("proof of address", () => {
       expect(page.status).toBe(200)
       expect(page.headers.get("content-type")).toBe("text/html; charset=UTF-8")
       expect(page.headers.get("content-security-policy")).toContain("script-src 'self'")
+      expect(page.headers.get("content-security-policy")).toContain("form-action 'none'")
+      if (method === "GET") expect(await page.text()).toContain('method="post"')
       expect(page.headers.get("referrer-policy")).toBe("no-referrer")
     }
     expect((await api.db.select().from(users)).filter((user) => user.email === email)).toEqual([])

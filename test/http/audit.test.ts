@@ -7,6 +7,7 @@ import { REFRESH_REUSE_GRACE_MS } from "../../src/domain/sessions.ts"
 import { rowsOfKind, trailDamage } from "../support/audit.ts"
 import { PASSWORD, type TestClient, createTestClient, freshEmail } from "../support/client.ts"
 import { realDocument } from "../support/documents.ts"
+import { enrol } from "../support/totp.ts"
 
 const login = "/api/client/login"
 const wrong = `${PASSWORD} wrong`
@@ -166,6 +167,46 @@ describe("what callers can repeat at will", () => {
     expect(forbidden.map(({ reason, actorId }) => [reason, actorId])).toEqual([
       ["client", await userId(api, other.tokens.accessToken)],
     ])
+  })
+
+  it("leaves one row a minute for wrong recovery codes of somebody logged in", async () => {
+    const api = createTestClient()
+    const token = (await api.newClient()).tokens.accessToken
+    await enrol(api, token)
+    const guess = async (): Promise<void> => {
+      for (let i = 0; i < 15; i++) {
+        const json = { code: "0".repeat(24) }
+        expect(await api.problem("/api/auth/totp/recovery-codes", { token, json })).toMatchObject({ code: "wrong_second_factor" })
+      }
+    }
+    expect(await newRows(api, "second_factor.change_refused", guess)).toHaveLength(1)
+    api.clock.nowMs += ONCE_MS
+    expect(await newRows(api, "second_factor.change_refused", guess)).toHaveLength(1)
+  })
+
+  it("leaves a row for what was ended or withdrawn, and none where there is nothing left to end", async () => {
+    const api = createTestClient()
+    const ops = await api.newOps()
+    const { email, tokens } = await api.newClient()
+    const upload = await api.upload(ops.tokens.accessToken, realDocument("openpyxl.xlsx"), "a.xlsx")
+    const { file } = await upload.json<{ file: { id: string } }>()
+    const token = tokens.accessToken
+    const mint = (): Promise<Response> => api.request(`/api/client/download/${file.id}`, { token })
+    const thrice = (path: string) => async () => {
+      for (let i = 0; i < 3; i++) expect((await api.request(path, { method: "DELETE", token })).ok).toBe(true)
+    }
+    const others = thrice("/api/auth/sessions?except=current")
+    expect(await newRows(api, "sessions.ended", others)).toHaveLength(0)
+    await api.logIn("client", email)
+    expect(await newRows(api, "sessions.ended", others)).toHaveLength(1)
+
+    const all = thrice("/api/client/links")
+    expect(await newRows(api, "links.revoked", all)).toHaveLength(0)
+    await mint()
+    expect(await newRows(api, "links.revoked", all)).toHaveLength(1)
+    await mint()
+    const { links } = await (await api.request("/api/client/links", { token })).json<{ links: { id: string }[] }>()
+    expect(await newRows(api, "link.revoked", thrice(`/api/client/links/${links[0]?.id ?? ""}`))).toHaveLength(1)
   })
 
   it("leaves no row at all for what nobody can have: forged links, tokens and handles", async () => {

@@ -213,6 +213,34 @@ describe("disabling a client", () => {
   })
 })
 
+describe("a request that is under way while its account is disabled", () => {
+  it("mints no link, which would be alive again once the account is enabled", async () => {
+    const api = createTestClient()
+    const { ops, client, id, file } = await scene(api)
+    const { db } = api
+    const batch = db.batch.bind(db)
+    let isFirst = true
+    const late = Object.assign(Object.create(db) as typeof db, {
+      batch: async (...args: Parameters<typeof db.batch>) => {
+        if (isFirst) {
+          isFirst = false
+          expect((await post(api, ops.tokens.accessToken, id, "disable")).status).toBe(200)
+        }
+        return batch(...args)
+      },
+    })
+    const token = client.tokens.accessToken
+    const minted = (await db.select().from(links)).length
+    expect((await createTestClient({}, { db: late }).request(`/api/client/download/${file.id}`, { token })).status).toBe(404)
+    expect(await db.select().from(links)).toHaveLength(minted)
+    // The twin: enabled again and logged in anew.
+    await post(api, ops.tokens.accessToken, id, "enable")
+    const fresh = await api.logIn("client", client.email)
+    expect((await api.request(`/api/client/download/${file.id}`, { token: fresh.accessToken })).status).toBe(200)
+    expect(await db.select().from(links)).toHaveLength(minted + 1)
+  })
+})
+
 describe("deleting a client", () => {
   it("removes every trace of the person and keeps a trail of ids; the address can sign up anew", async () => {
     const api = createTestClient()

@@ -162,11 +162,12 @@ describe("every open call", () => {
       "/api/client/verify-email",
       forgot,
       "/api/auth/password/reset",
+      "/api/auth/refresh",
     ]) {
       const response = await flooded.request(path, { json: {} })
       expect([response.status, response.headers.get("retry-after")]).toEqual([429, "10"])
     }
-    expect(asked).toHaveLength(7)
+    expect(asked).toHaveLength(8)
     expect(new Set(asked).size).toBe(1)
     expect((await flooded.db.select().from(limitCounters)).length).toBe(before)
   })

@@ -74,6 +74,20 @@ describe("a chosen password", () => {
     expect(twin.status).toBe(202)
   })
 
+  it.each(["jo.ab-cd@ex-am.co", "a.b.c.d.e.f.g@h.example", "x1.y2.z3@q4-r5.org"])(
+    "A11: is not the address, of however many short parts that is: %s",
+    async (email) => {
+      const api = createTestClient()
+      for (const password of [email, `${email}!`.padEnd(15, "!")]) {
+        expect(await api.problem("/api/client/signup", { json: { email, password } })).toMatchObject({
+          errors: [{ field: "password", rule: "too_common" }],
+        })
+      }
+      const twin = await api.request("/api/client/signup", { json: { email: freshEmail(), password: email } })
+      expect(twin.status).toBe(202)
+    },
+  )
+
   it("A8: is compared whole, in one Unicode form", async () => {
     const api = createTestClient()
     const email = freshEmail()
@@ -263,7 +277,9 @@ describe("a forgotten password", () => {
       expect(page.status).toBe(200)
       expect(page.headers.get("content-security-policy")).toContain("default-src 'none'; script-src 'self'")
       expect(page.headers.get("referrer-policy")).toBe("no-referrer")
+      expect(page.headers.get("content-security-policy")).toContain("form-action 'none'")
       const html = await page.text()
+      if (method === "GET") expect(html).toContain('method="post"')
       expect(html.replaceAll(/(?:src|href)="\/[a-z.-]+"/g, "")).not.toMatch(/src=|href=|https?:/)
     }
     expect((await api.request("/reset-password.js")).headers.get("content-type")).toBe("text/javascript; charset=utf-8")

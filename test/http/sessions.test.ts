@@ -6,6 +6,7 @@ import { signAccessToken } from "../../src/crypto/access-token.ts"
 import { sealHandle } from "../../src/crypto/verify-handle.ts"
 import { sealLinkToken } from "../../src/crypto/link-token.ts"
 import { newId } from "../../src/ids.ts"
+import { LIMITS } from "../../src/domain/limits.ts"
 import { REFRESH_REUSE_GRACE_MS, SESSION_ABSOLUTE_MS, SESSION_IDLE_MS } from "../../src/domain/sessions.ts"
 import { PASSWORD, type RequestOptions, type TestClient, type Tokens, createTestClient } from "../support/client.ts"
 
@@ -80,7 +81,11 @@ describe("refresh tokens", () => {
     expect(winners).toHaveLength(1)
     expect(responses.filter(({ status }) => status === 401)).toHaveLength(7)
     const next = await winners[0]?.json<Tokens>()
-    expect(await auditOf(api, await sessionIdOf(api, tokens.accessToken))).toEqual(["session.started", "session.refreshed"])
+    expect(await auditOf(api, await sessionIdOf(api, tokens.accessToken))).toEqual([
+      "session.started",
+      "session.refreshed",
+      "session.refresh_refused",
+    ])
     expect((await refresh(api, next?.refreshToken ?? "")).status).toBe(200)
   })
 
@@ -143,6 +148,24 @@ describe("refresh tokens", () => {
       status: 401,
       code: "invalid_token",
     })
+  })
+
+  it("N2: are exchanged sixty times in a quarter of an hour by one session, and old ones use nothing up", async () => {
+    const api = createTestClient()
+    const [own, other] = [await api.newClient(), await api.newClient()]
+    const { quota, windowMs } = LIMITS["session-refresh"]
+    let { refreshToken } = own.tokens
+    for (let i = 0; i < quota; i++) {
+      const response = await refresh(api, refreshToken)
+      expect(response.status).toBe(200)
+      if (i === 0) for (let again = 0; again < 3; again++) expect((await refresh(api, refreshToken)).status).toBe(401)
+      ;({ refreshToken } = await response.json<Tokens>())
+    }
+    const refused = await refresh(api, refreshToken)
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, String(windowMs / 1000)])
+    expect((await refresh(api, other.tokens.refreshToken)).status).toBe(200)
+    api.clock.nowMs += windowMs
+    expect((await refresh(api, refreshToken)).status).toBe(200)
   })
 
   it("die after two idle weeks, and after a month however often they are used", async () => {

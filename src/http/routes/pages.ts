@@ -27,7 +27,7 @@ const VERIFY_PAGE = page(
   "Confirm your e-mail address",
   "/verify-email.js",
   `<p>To finish signing up for Sealpost, check the code from our mail and press the button.</p>
-<form id="form">
+<form id="form" method="post">
 <label for="code">Code</label>
 <input id="code" name="code" autocomplete="one-time-code" autocapitalize="characters" spellcheck="false" maxlength="32" required>
 <div id="owner" hidden>
@@ -46,7 +46,7 @@ const resetPage = (minChars: number): string =>
     "Choose a new password",
     "/reset-password.js",
     `<p>Choose a password of at least ${String(minChars)} characters that you use nowhere else, for example several words.</p>
-<form id="form">
+<form id="form" method="post">
 <label for="password">New password</label>
 <input id="password" name="password" type="password" autocomplete="new-password" required>
 <button type="submit">Save</button>
@@ -83,7 +83,7 @@ const code = document.getElementById("code")
 const owner = document.getElementById("owner")
 const password = document.getElementById("password")
 const result = document.getElementById("result")
-code.value = decodeURIComponent(location.hash.slice(1))
+code.value = location.hash.slice(1)
 history.replaceState(null, "", location.pathname)
 form.addEventListener("submit", async (event) => {
   event.preventDefault()
@@ -125,7 +125,8 @@ const CSP = [
   "script-src 'self'",
   "style-src 'self'",
   "connect-src 'self'",
-  "form-action 'self'",
+  // The scripts send for the forms. Without them a form must not put what was typed into an address.
+  "form-action 'none'",
   "base-uri 'none'",
   "frame-ancestors 'none'",
 ].join("; ")

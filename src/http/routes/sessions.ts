@@ -46,12 +46,19 @@ export const loginRoutes = (role: Role) =>
   })
 
 /** POST /refresh: open, because the refresh token is what is shown. */
-export const refreshRoutes = new Hono<AppEnv>().post("/refresh", requireJson, limitJson, jsonBody(refreshBody), async (c) => {
-  const { refreshToken } = c.req.valid("json")
-  const token = refreshToken ?? refreshCookie(c)
-  if (token === null) throw fieldError("refreshToken", "missing", "A refresh token is needed.")
-  return sessionAnswer(c, await refreshSession(c.var.deps, token), refreshToken === undefined)
-})
+export const refreshRoutes = new Hono<AppEnv>().post(
+  "/refresh",
+  limitFloods,
+  requireJson,
+  limitJson,
+  jsonBody(refreshBody),
+  async (c) => {
+    const { refreshToken } = c.req.valid("json")
+    const token = refreshToken ?? refreshCookie(c)
+    if (token === null) throw fieldError("refreshToken", "missing", "A refresh token is needed.")
+    return sessionAnswer(c, await refreshSession(c.var.deps, token), refreshToken === undefined)
+  },
+)
 
 /** For whoever is logged in, also while a second factor is still to be enrolled. */
 export const ownSessionRoutes = new Hono<GuardedEnv>()
