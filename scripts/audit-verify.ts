@@ -52,7 +52,7 @@ function parseExpected(text: string | undefined): RememberedHead | null {
 async function check(trail: TrailReader, keys: Awaited<ReturnType<typeof auditKeys>>, expected: RememberedHead | null) {
   const head = await trail.head()
   const report: Report = { ok: false, sealed: 0, unsealed: 0, pruned: head?.prunedSeq ?? 0, head: null, damage: null }
-  const checker = checkTrail(keys, head, expected)
+  const checker = checkTrail(keys, head, Date.now(), expected)
   if ("fault" in checker) return { ...report, damage: checker }
   for await (const row of trail.sealed()) {
     const damage = checker.row(row)

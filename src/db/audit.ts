@@ -1,5 +1,5 @@
 // The audit trail's rows and the record of its two ends. What they mean: domain/audit.ts, domain/audit-trail.ts.
-import { type SQL, and, asc, eq, gt, isNotNull, isNull, lte, sql } from "drizzle-orm"
+import { type SQL, and, asc, gt, isNotNull, isNull, lt, lte, sql } from "drizzle-orm"
 import type { Condition, Db, Statement } from "./client.ts"
 import { auditEvents, auditHead } from "./schema.ts"
 
@@ -29,6 +29,11 @@ export async function hasSealedRows(db: Db): Promise<boolean> {
   return row !== undefined
 }
 
+export async function hasRowsBefore(db: Db, atMs: number): Promise<boolean> {
+  const row = await db.select({ id: auditEvents.id }).from(auditEvents).where(lt(auditEvents.atMs, atMs)).limit(1).get()
+  return row !== undefined
+}
+
 /** Rows that wait for their place in the chain, in the order in which they were written. */
 export const listUnsealedRows = (db: Db, limit: number) =>
   db
@@ -38,21 +43,6 @@ export const listUnsealedRows = (db: Db, limit: number) =>
     .orderBy(sql`rowid`)
     .limit(limit)
     .all()
-
-/** Rows that older versions wrote, which signed nothing. */
-export const listUnsignedRows = (db: Db, limit: number) =>
-  db
-    .select()
-    .from(auditEvents)
-    .where(and(isNull(auditEvents.seq), eq(auditEvents.mac, "")))
-    .limit(limit)
-    .all()
-
-export const signUnsignedRow = (db: Db, id: string, mac: string) =>
-  db
-    .update(auditEvents)
-    .set({ mac })
-    .where(and(eq(auditEvents.id, id), eq(auditEvents.mac, "")))
 
 /** The first head. Breaks the batch when there is one. */
 export const insertAuditHead = (db: Db, head: Omit<AuditHeadRow, "id">) => db.insert(auditHead).values({ ...head, id: 1 })

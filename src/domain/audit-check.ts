@@ -26,6 +26,9 @@ export type TrailDamage = { fault: TrailFault; seq: number | null; id: string | 
 export type SignedRow = AuditRow & { mac: string; seq: number | null; chain: string | null }
 export type SignedHead = TrailHead & { mac: string }
 
+/** No row waits so long for the chain to begin: cron alone runs every few minutes. */
+export const UNCHAINED_MS = 24 * 60 * 60_000
+
 /** An end of the chain that was remembered. */
 export type RememberedHead = { seq: number; chain: string }
 
@@ -41,12 +44,14 @@ export type TrailCheck = {
 
 /**
  * @param head - undefined when there is none
+ * @param nowMs - tells rows that wait for the chain to begin from those whose chain was taken away
  * @param remembered - an end that this trail had once, if any is known
  * @returns what checks the rows, or what is wrong with the head alone
  */
 export function checkTrail(
   keys: AuditKeys,
   head: SignedHead | undefined,
+  nowMs: number,
   remembered: RememberedHead | null = null,
 ): TrailCheck | TrailDamage {
   if (head !== undefined) {
@@ -65,7 +70,7 @@ export function checkTrail(
   function row({ seq: place, chain: own, mac, ...said }: SignedRow): TrailDamage | null {
     const damage = (fault: TrailFault): TrailDamage => ({ fault, seq: place, id: said.id })
     const verdict = checkRow(keys, said, mac)
-    if (place !== null && head === undefined) return damage("head_missing")
+    if (head === undefined && (place !== null || said.atMs < nowMs - UNCHAINED_MS)) return damage("head_missing")
     if (place !== null && place > seq + 1) return { fault: "rows_missing", seq: seq + 1, id: null }
     if (verdict !== "good") return damage(verdict === "unknown_key" ? "key_missing" : "row_changed")
     if (place === null) return null

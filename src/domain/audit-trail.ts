@@ -1,23 +1,23 @@
 // The chain of the audit trail (docs/audit-format.md). Rows are signed when they are written; here they are given their
 // places, after the request and by cron, so that no request ever waits for another one's row. One head record says
 // where the chain begins and ends; it changes in the same batch as the rows, and only if it is still the one that was read.
-import { CHAIN_START, type TrailHead, checkHead, checkLink, checkRow, signHead, signLink, signRow } from "../crypto/audit-mac.ts"
+import { CHAIN_START, type TrailHead, checkHead, checkLink, checkRow, signHead, signLink } from "../crypto/audit-mac.ts"
 import {
   type AuditHeadRow,
   deleteSealedRowsTo,
   exchangeAuditHead,
   findAuditHead,
+  hasRowsBefore,
   hasSealedRows,
   insertAuditHead,
   listSealedRows,
   listUnsealedRows,
-  listUnsignedRows,
   placeRows,
-  signUnsignedRow,
 } from "../db/audit.ts"
 import { type Statement, runBatch } from "../db/client.ts"
 import { isConstraintFailure } from "../db/d1-errors.ts"
 import { auditEvent } from "./audit.ts"
+import { UNCHAINED_MS } from "./audit-check.ts"
 import type { Powers } from "./powers.ts"
 
 const PAGE = 100
@@ -39,26 +39,17 @@ const noteDamage = (deps: Deps, fault: string): void => {
 }
 
 /**
- * The first head, once every row of older versions, which signed nothing, is signed. Such rows are taken in only as long
- * as there is no chain; later an unsigned row is one that somebody has put there.
+ * The first head. Not where rows stand that have a place, or have waited for one far too long: then there was a chain, and
+ * whoever took its head away would have it begun anew over what is left.
  */
 async function beginChain(deps: Deps): Promise<AuditHeadRow | null> {
-  if (await hasSealedRows(deps.db)) {
+  if ((await hasSealedRows(deps.db)) || (await hasRowsBefore(deps.db, deps.now() - UNCHAINED_MS))) {
     noteDamage(deps, "head_missing")
     return null
   }
-  for (let page = 0; page < MAX_PAGES; page++) {
-    const rows = await listUnsignedRows(deps.db, PAGE)
-    const [first, ...rest] = rows.map((row) => signUnsignedRow(deps.db, row.id, signRow(deps.request.pen.keys, row)))
-    if (first === undefined) {
-      const updatedAtMs = deps.now()
-      const head = { lastSeq: 0, chain: CHAIN_START, prunedSeq: 0, prunedChain: CHAIN_START, updatedAtMs }
-      await runBatch(deps.db, [insertAuditHead(deps.db, signed(deps, head))])
-      return (await findAuditHead(deps.db)) ?? null
-    }
-    await runBatch(deps.db, [first, ...rest])
-  }
-  return null
+  const head = { lastSeq: 0, chain: CHAIN_START, prunedSeq: 0, prunedChain: CHAIN_START, updatedAtMs: deps.now() }
+  await runBatch(deps.db, [insertAuditHead(deps.db, signed(deps, head))])
+  return (await findAuditHead(deps.db)) ?? null
 }
 
 async function currentHead(deps: Deps): Promise<AuditHeadRow | null> {

@@ -29,6 +29,8 @@ export const LIMITS = {
   "password-address": { quota: 50, windowMs: 10 * MINUTE_MS },
   /** Exchanges of refresh tokens by one session: each leaves two rows behind, and access tokens live 15 minutes. */
   "session-refresh": { quota: 60, windowMs: 15 * MINUTE_MS },
+  /** Links that one client makes: each leaves two rows behind. */
+  "link-mint": { quota: 1000, windowMs: HOUR_MS },
   /** Checks of the current password by one logged-in user. */
   "password-change": { quota: 10, windowMs: 15 * MINUTE_MS },
   /** Guesses at the code of an account's second factor, by whoever knows its password. Cleared by a success. */

@@ -22,6 +22,7 @@ import { newId } from "../ids.ts"
 import { ONCE_MS, auditEvent } from "./audit.ts"
 import { type DownloadState, type SendTerms, HOLD_MS, downloadState, termsHold } from "./downloads.ts"
 import { type SealedRow, findFile } from "./files.ts"
+import { takeLimit } from "./limits.ts"
 import type { Powers } from "./powers.ts"
 import { type Caller, callerFrom, readAccessToken } from "./sessions.ts"
 
@@ -51,7 +52,7 @@ const usedUp = (): AppError =>
 /**
  * Makes a link for a client to a file that they may have.
  * @param lifetimeSeconds - shorter than the deployment's, if the client wants
- * @throws AppError `not_found` · `validation_failed` for a longer life · `downloads_used_up`
+ * @throws AppError `not_found` · `validation_failed` for a longer life · `downloads_used_up` · `too_many_requests`
  */
 export async function mintLink(
   deps: Deps,
@@ -63,6 +64,7 @@ export async function mintLink(
     const message = `A link lives ${String(deps.policy.linkLifetimeSeconds)} seconds at most.`
     throw new AppError("validation_failed", { detail: message, fields: [{ field: "expiresIn", rule: "too_big", message }] })
   }
+  await takeLimit(deps, "link-mint", caller.userId)
   const { file } = await findFile(deps, fileId)
   if (file.downloadLimit !== null && (await countDownloads(deps.db, fileId, caller.userId)) >= file.downloadLimit) throw usedUp()
   const createdAtMs = deps.now()

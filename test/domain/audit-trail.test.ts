@@ -250,15 +250,34 @@ describe("a trail that somebody changed", () => {
   })
 })
 
-describe("rows of an older version", () => {
-  it("are signed and taken in when the chain begins", async () => {
-    for (let i = 0; i < 130; i++)
-      await api.db.insert(auditEvents).values({ id: crypto.randomUUID(), atMs: i, kind: "session.started" })
+describe("a chain whose head was taken away", () => {
+  it("is not begun anew over what is left of it; one that has only just to begin is", async () => {
+    await seven()
+    await run("delete from audit_head")
+    await run("update audit_events set seq = null, chain = null")
+    await run("delete from audit_events where rowid = (select min(rowid) from audit_events)")
+    api.clock.nowMs += DAY_MS + 1
     const { write, seal } = await isolate()
     await write(1)
     await seal()
-    expect((await findAuditHead(api.db))?.lastSeq).toBe(131)
+    expect(await findAuditHead(api.db)).toBeUndefined()
+    expect(await trailDamage(api)).toMatchObject({ fault: "head_missing" })
+
+    await run("delete from audit_events")
+    const fresh = await isolate()
+    await fresh.write(2)
+    api.clock.nowMs += DAY_MS
+    await fresh.seal()
+    expect((await findAuditHead(api.db))?.lastSeq).toBe(2)
     expect(await trailDamage(api)).toBeNull()
+  })
+
+  it("does not sign what nobody signed", async () => {
+    await api.db.insert(auditEvents).values({ id: "x", atMs: api.clock.nowMs, kind: "session.started" })
+    const { write, seal } = await isolate()
+    await write(1)
+    await seal()
+    expect(await trailDamage(api)).toMatchObject({ fault: "row_changed", id: "x" })
   })
 })
 

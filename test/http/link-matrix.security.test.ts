@@ -7,7 +7,8 @@ import { beforeAll, describe, expect, it } from "vitest"
 import { fromBase64url, toBase64url } from "../../src/crypto/bytes.ts"
 import { type LinkKey, importLinkKey, openLinkToken, sealLinkToken } from "../../src/crypto/link-token.ts"
 import { type KeyRing, mapKeyRing, parseKeyRing } from "../../src/crypto/keyring.ts"
-import { auditEvents, downloads, links, sessions, users } from "../../src/db/schema.ts"
+import { auditEvents, downloads, limitCounters, links, sessions, users } from "../../src/db/schema.ts"
+import { LIMITS } from "../../src/domain/limits.ts"
 import { docxOfSize, realDocument } from "../support/documents.ts"
 import { type ProblemBody, type RequestOptions, type TestClient, createTestClient } from "../support/client.ts"
 
@@ -239,6 +240,28 @@ describe("E8: how long a link may be asked to live", () => {
     const before = await api.db.$count(links, eq(links.fileId, fileId))
     expect(await told(`/api/client/download/${fileId}?expiresIn=${wish}`, { token: client.tokens.accessToken })).toBe(answer)
     expect((await api.db.$count(links, eq(links.fileId, fileId))) - before).toBe(answer === "200" ? 1 : 0)
+  })
+})
+
+describe("N2: making links", () => {
+  it("is limited for each client, exactly, and for nobody else", async () => {
+    const someone = await api.newClient()
+    const fileId = await post()
+    const ask = (who: typeof someone) => told(`/api/client/download/${fileId}`, { token: who.tokens.accessToken })
+    const keys = async (): Promise<string[]> => (await api.db.select().from(limitCounters)).map(({ key }) => key)
+    const known = await keys()
+    expect(await ask(someone)).toBe("200")
+    const [key] = (await keys()).filter((text) => text.startsWith("link-mint:") && !known.includes(text))
+    const { quota } = LIMITS["link-mint"]
+    await api.db
+      .update(limitCounters)
+      .set({ count: quota - 1 })
+      .where(eq(limitCounters.key, key ?? ""))
+    expect(await ask(someone)).toBe("200")
+    const before = await api.db.$count(links)
+    expect(await ask(someone)).toBe("429 too_many_requests")
+    expect(await api.db.$count(links)).toBe(before)
+    expect(await ask(client)).toBe("200")
   })
 })
 

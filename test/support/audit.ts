@@ -15,11 +15,11 @@ export async function auditKeysOf(text: string) {
 
 /** The first thing that is wrong with the trail, or null. */
 export async function trailDamage(
-  api: Pick<TestClient, "db" | "env">,
+  api: Pick<TestClient, "db" | "env"> & Partial<Pick<TestClient, "clock">>,
   remembered: RememberedHead | null = null,
 ): Promise<TrailDamage | null> {
   const head = await findAuditHead(api.db)
-  const check = checkTrail(await auditKeysOf(api.env.AUDIT_KEYS), head, remembered)
+  const check = checkTrail(await auditKeysOf(api.env.AUDIT_KEYS), head, api.clock?.nowMs ?? 0, remembered)
   if ("fault" in check) return check
   const sealed = await api.db.select().from(auditEvents).where(isNotNull(auditEvents.seq)).orderBy(asc(auditEvents.seq))
   for (const row of sealed) {
