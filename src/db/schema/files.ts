@@ -1,0 +1,118 @@
+// Tables of documents: what is kept, for whom, under which links, and what came of them.
+import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core"
+import { users } from "./accounts.ts"
+
+/** A document as people see it. Exists only once its bytes are sealed, checked and complete. */
+export const files = sqliteTable(
+  "files",
+  {
+    id: text().primaryKey(),
+    ownerId: text("owner_id")
+      .notNull()
+      .references(() => users.id),
+    /** The version that is current; its bytes are the row of `blobs` with this number. */
+    version: integer().notNull(),
+    name: text().notNull(),
+    type: text({ enum: ["docx", "xlsx", "pptx"] }).notNull(),
+    createdAtMs: integer("created_at_ms").notNull(),
+    /** How often each client may download it; null for no limit. */
+    downloadLimit: integer("download_limit"),
+  },
+  (table) => [
+    index("files_created").on(table.createdAtMs, table.id),
+    index("files_owner").on(table.ownerId, table.createdAtMs, table.id),
+  ],
+)
+
+/** How one version's bytes are kept: the R2 object and everything needed to open it, but the master key. */
+export const blobs = sqliteTable(
+  "blobs",
+  {
+    fileId: text("file_id")
+      .notNull()
+      .references(() => files.id, { onDelete: "cascade" }),
+    version: integer().notNull(),
+    /** Random; says nothing about the file. */
+    objectKey: text("object_key").notNull(),
+    /** Version of the sealed format (crypto/sealed-format.ts). */
+    format: integer().notNull(),
+    sizeBytes: integer("size_bytes").notNull(),
+    sealedBytes: integer("sealed_bytes").notNull(),
+    parts: integer().notNull(),
+    /** Of the plaintext, hex. */
+    sha256: text().notNull(),
+    keyId: integer("key_id").notNull(),
+    /** 40 bytes, hex. */
+    wrappedKey: text("wrapped_key").notNull(),
+    /** 32 bytes, hex. */
+    commitment: text().notNull(),
+    /** What the scanner said of these bytes (domain/scanning.ts), as JSON; null when none was asked. */
+    scan: text(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.fileId, table.version] }),
+    uniqueIndex("blobs_object_key").on(table.objectKey),
+    index("blobs_key").on(table.keyId),
+  ],
+)
+
+/** Objects whose file and key are gone; the sweeper deletes them from R2. */
+export const discardedObjects = sqliteTable("discarded_objects", {
+  objectKey: text("object_key").primaryKey(),
+  discardedAtMs: integer("discarded_at_ms").notNull(),
+})
+
+/** A download link of one person for one file. */
+export const links = sqliteTable(
+  "links",
+  {
+    id: text().primaryKey(),
+    fileId: text("file_id")
+      .notNull()
+      .references(() => files.id, { onDelete: "cascade" }),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    createdAtMs: integer("created_at_ms").notNull(),
+    expiresAtMs: integer("expires_at_ms").notNull(),
+    revokedAtMs: integer("revoked_at_ms"),
+  },
+  (table) => [
+    index("links_user").on(table.userId, table.createdAtMs, table.id),
+    index("links_file").on(table.fileId, table.createdAtMs, table.id),
+    index("links_expiry").on(table.expiresAtMs),
+  ],
+)
+
+/**
+ * A download: the use of one link, claimed by its first GET and joined by all that follow. Outlives the link, which is
+ * swept after its time, because it counts towards the limit and says who has received what.
+ */
+export const downloads = sqliteTable(
+  "downloads",
+  {
+    linkId: text("link_id").primaryKey(),
+    fileId: text("file_id")
+      .notNull()
+      .references(() => files.id, { onDelete: "cascade" }),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    version: integer().notNull(),
+    startedAtMs: integer("started_at_ms").notNull(),
+    /** GETs that were, or are being, answered with bytes. */
+    requests: integer().notNull(),
+    /** The request that claimed or joined last: how a request learns, in the same transaction, that it was let in. */
+    joinedBy: text("joined_by").notNull(),
+    /** Under a limit: the request that is sending from the first byte on, and how long it is believed to live. */
+    holder: text(),
+    heldUntilMs: integer("held_until_ms"),
+    /** Union of the byte ranges sent, as JSON: [[start, end], …], ends exclusive, sorted, never touching. */
+    served: text().notNull().default("[]"),
+    servedBytes: integer("served_bytes").notNull().default(0),
+    lastServedAtMs: integer("last_served_at_ms"),
+    /** When the union became the whole document. */
+    deliveredAtMs: integer("delivered_at_ms"),
+  },
+  (table) => [index("downloads_file_user").on(table.fileId, table.userId), index("downloads_user").on(table.userId)],
+)
