@@ -9,7 +9,9 @@ import { requestLog } from "./http/middleware/request-log.ts"
 import { securityHeaders } from "./http/middleware/security-headers.ts"
 import { renderError } from "./http/problem.ts"
 import { accountRoutes } from "./http/routes/accounts.ts"
+import { assignmentRoutes, audienceRoutes } from "./http/routes/audiences.ts"
 import { clientFileRoutes, opsFileRoutes } from "./http/routes/files.ts"
+import { groupRoutes } from "./http/routes/groups.ts"
 import { healthRoutes } from "./http/routes/health.ts"
 import { clientLinkRoutes, downloadRoutes, linkMintRoutes, opsLinkRoutes } from "./http/routes/links.ts"
 import { pageRoutes } from "./http/routes/pages.ts"
@@ -60,6 +62,9 @@ export function createApp(options: AppOptions = {}) {
       .use(requireOps)
       .route("/upload", uploadRoutes)
       .route("/files", opsFileRoutes)
+      .route("/files", audienceRoutes)
+      .route("/assignments", assignmentRoutes)
+      .route("/groups", groupRoutes)
       .route("/links", opsLinkRoutes),
   )
 

@@ -1,6 +1,7 @@
 // All keys of a deployment, imported once per isolate. None can be read back out of its CryptoKey.
 import { importAccessTokenKey } from "./access-token.ts"
 import type { Bytes } from "./bytes.ts"
+import { importCursorKey } from "./list-cursor.ts"
 import { type KeyRing, importHkdfKey, mapKeyRing } from "./keyring.ts"
 import { type LinkKey, importLinkKey } from "./link-token.ts"
 import { importPepper } from "./password.ts"
@@ -12,6 +13,7 @@ export type Keys = {
   accessTokenKeys: KeyRing<CryptoKey>
   peppers: KeyRing<CryptoKey>
   handleKeys: KeyRing<HandleKey>
+  cursorKeys: KeyRing<CryptoKey>
 }
 
 export type RawKeys = Record<"MASTER_KEYS" | "LINK_KEYS" | "JWT_KEYS" | "PASSWORD_PEPPERS" | "HANDLE_KEYS", KeyRing<Bytes>>
@@ -23,5 +25,6 @@ export async function importKeys(raw: RawKeys): Promise<Keys> {
     accessTokenKeys: await mapKeyRing(raw.JWT_KEYS, importAccessTokenKey),
     peppers: await mapKeyRing(raw.PASSWORD_PEPPERS, importPepper),
     handleKeys: await mapKeyRing(raw.HANDLE_KEYS, importHandleKey),
+    cursorKeys: await mapKeyRing(raw.HANDLE_KEYS, importCursorKey),
   }
 }

@@ -19,6 +19,7 @@ import { AppError } from "../errors.ts"
 import { memorySource } from "../office/byte-source.ts"
 import { checkDocument, refuseByStart } from "../office/ooxml.ts"
 import type { StoredPart } from "../blobs/store.ts"
+import { type ChosenAudience, grantsOfNewFile } from "./audiences.ts"
 import { auditEvent } from "./audit.ts"
 import { type Digests, type ExpectedDigests, createDigests, digestMismatch } from "./digests.ts"
 import { type DocumentName, parseDocumentName } from "./document-name.ts"
@@ -27,6 +28,7 @@ import { type ContentDeps, contentSource } from "./content.ts"
 import type { ListedFile } from "./files.ts"
 import type { MemoryLease } from "./memory.ts"
 import type { Powers } from "./powers.ts"
+import { searchKey } from "./search-key.ts"
 import { newId } from "../ids.ts"
 
 export type UploadDeps = ContentDeps & Pick<Powers, "policy">
@@ -82,7 +84,14 @@ export const tooLarge = (maxBytes: number): AppError =>
   new AppError("payload_too_large", { detail: `The file is larger than ${String(maxBytes)} bytes, the most that is taken here.` })
 
 /** What is known of a document while it is being stored. */
-type Draft = { fileId: string; objectKey: string; ownerId: string; name: DocumentName; downloadLimit: number | null }
+type Draft = {
+  fileId: string
+  objectKey: string
+  ownerId: string
+  name: DocumentName
+  downloadLimit: number | null
+  audience: ChosenAudience
+}
 type Stored = { sizeBytes: number; digest: Digests; wrapped: Awaited<ReturnType<typeof createFileKey>>["wrapped"] }
 
 export type UploadRequest = {
@@ -96,6 +105,8 @@ export type UploadRequest = {
   expected: ExpectedDigests
   /** How often each client may download it; null for no limit. */
   downloadLimit: number | null
+  /** Whom it is for from its first moment on. */
+  audience: ChosenAudience
 }
 
 /**
@@ -105,8 +116,8 @@ export type UploadRequest = {
  */
 export async function receiveDocument(deps: UploadDeps, upload: UploadRequest): Promise<ListedFile> {
   const name = parseDocumentName(upload.sentName)
-  const { ownerId, downloadLimit } = upload
-  const draft = { fileId: newId(), objectKey: toHex(randomBytes(20)), ownerId, name, downloadLimit }
+  const { ownerId, downloadLimit, audience } = upload
+  const draft = { fileId: newId(), objectKey: toHex(randomBytes(20)), ownerId, name, downloadLimit, audience }
   const plainBytes = bufferBytes(Math.min(upload.atMostBytes, deps.policy.maxFileBytes))
   const sealedBytes = streamBytes(plainBytes)
   const lease = await deps.memory.admit(plainBytes + sealedBytes)
@@ -240,13 +251,27 @@ function blobRow(draft: Draft, stored: Stored): BlobRow {
 async function publish(deps: UploadDeps, draft: Draft, blob: BlobRow): Promise<ListedFile> {
   const createdAtMs = deps.now()
   const { fileId: id, ownerId, name, downloadLimit } = draft
+  const { audience } = draft.audience
+  const { sizeBytes } = blob
   await runBatch(deps.db, [
     insertUploadedFile(
       deps.db,
-      { id, ownerId, version: FIRST_VERSION, name: name.name, type: name.type, createdAtMs, downloadLimit },
+      {
+        id,
+        ownerId,
+        version: FIRST_VERSION,
+        name: name.name,
+        type: name.type,
+        createdAtMs,
+        downloadLimit,
+        audience,
+        nameKey: searchKey(name.name),
+        sizeBytes,
+      },
       draft.objectKey,
     ),
     insertBlob(deps.db, blob),
+    ...grantsOfNewFile(deps, id, draft.audience),
     deleteUpload(deps.db, draft.objectKey),
     auditEvent(deps, "file.uploaded", ownerId, id),
   ])
@@ -256,7 +281,8 @@ async function publish(deps: UploadDeps, draft: Draft, blob: BlobRow): Promise<L
     type: name.type,
     createdAtMs,
     downloadLimit,
-    sizeBytes: blob.sizeBytes,
+    audience,
+    sizeBytes,
     sha256: blob.sha256,
   }
 }

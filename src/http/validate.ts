@@ -95,7 +95,7 @@ export const queryParameters = <T extends z.ZodType>(schema: T) =>
   })
 
 /** An id in the path. What cannot be an id names nothing, like an id that nobody has. */
-export function pathId(text: string): string {
-  if (!isId(text)) throw new AppError("not_found", { detail: "There is no such file.", reason: "not an id" })
+export function pathId(text: string, what = "file"): string {
+  if (!isId(text)) throw new AppError("not_found", { detail: `There is no such ${what}.`, reason: "not an id" })
   return text
 }

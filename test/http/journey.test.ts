@@ -177,7 +177,10 @@ describe("lists", () => {
     "cursor=x",
     "cursor=",
     "limit=2&limit=3",
-    "sort=name",
+    "sort=owner",
+    "search=",
+    "type=pdf",
+    "state=new",
     "cursor=MTIzIDQ1Ng",
   ])("refuse ?%s", async (query) => {
     const api = createTestClient()

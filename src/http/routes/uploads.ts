@@ -1,18 +1,34 @@
 // POST /upload: one document as multipart/form-data, field `file`, streamed through.
 import { Hono } from "hono"
 import { z } from "zod"
+import { FOR_EVERYONE, type ChosenAudience, requireRecipients } from "../../domain/audiences.ts"
 import { type ExpectedDigests, createDigests, digestMismatch } from "../../domain/digests.ts"
 import { receiveDocument, tooLarge } from "../../domain/uploads.ts"
 import { AppError, fieldError } from "../../errors.ts"
 import { requiredDigests } from "../../protocol/digest-fields.ts"
 import { type FormPart, multipartBoundary, readMultipart } from "../../protocol/multipart.ts"
-import { downloadLimitParameter } from "../fields.ts"
+import { downloadLimitParameter, idsParameter, wordField } from "../fields.ts"
 import type { GuardedEnv } from "../types.ts"
 import { queryParameters, singleParameters } from "../validate.ts"
+import { MAX_CLIENTS, MAX_GROUPS } from "./audiences.ts"
 import { fileJson } from "./files.ts"
 
 /** What the document is published with, so that there is no moment without it. */
-const uploadQuery = z.strictObject({ downloadLimit: downloadLimitParameter.optional() })
+const uploadQuery = z.strictObject({
+  downloadLimit: downloadLimitParameter.optional(),
+  audience: wordField(["everyone", "chosen"]).optional(),
+  clients: idsParameter(MAX_CLIENTS).optional(),
+  groups: idsParameter(MAX_GROUPS).optional(),
+})
+
+/** Naming somebody means them alone; naming nobody, everyone. */
+function audienceOf({ audience, clients, groups }: z.output<typeof uploadQuery>): ChosenAudience {
+  const isNamed = clients !== undefined || groups !== undefined
+  if (audience === "everyone" && isNamed)
+    throw fieldError("audience", "contradiction", "A file is for everyone, or for the clients and groups that you name.")
+  if (!isNamed && audience !== "chosen") return FOR_EVERYONE
+  return { audience: "chosen", clients: clients ?? [], groups: groups ?? [] }
+}
 
 /** Room for boundaries and part headers around a file of the greatest size. */
 const MULTIPART_OVERHEAD_BYTES = 64 * 1024
@@ -98,6 +114,7 @@ const ignore = (): void => undefined
 export const uploadRoutes = new Hono<GuardedEnv>().post("/", singleParameters, queryParameters(uploadQuery), async (c) => {
   const { headers } = c.req.raw
   const { downloadLimit = null } = c.req.valid("query")
+  const audience = audienceOf(c.req.valid("query"))
   const boundary = requireBoundary(headers)
   const expected = announced(headers, "Repr-Digest") ?? {}
   const content = contentDigestCheck(announced(headers, "Content-Digest"))
@@ -105,6 +122,7 @@ export const uploadRoutes = new Hono<GuardedEnv>().post("/", singleParameters, q
   const length = headers.get("content-length")
   const atMostBytes = length === null ? Number.POSITIVE_INFINITY : Number(length)
   if (length !== null && atMostBytes > maxFileBytes + MULTIPART_OVERHEAD_BYTES) throw tooLarge(maxFileBytes)
+  await requireRecipients(c.var.deps, audience)
   const body = c.req.raw.body as ReadableStream<Uint8Array> | null
   if (body === null) throw fieldError("file", "missing", "Send the document in the field `file`.")
   // A document refused halfway is still taken to its end, so that the client hears why.
@@ -117,7 +135,15 @@ export const uploadRoutes = new Hono<GuardedEnv>().post("/", singleParameters, q
     if (part.name !== "file") throw otherField(part.name)
     if (part.filename === undefined) throw fieldError("file", "name_missing", "The field `file` must be a file with a name.")
     const chunks = onlyPart(part, parts, content?.check ?? ignore, content?.seeFile ?? ignore)
-    const upload = { ownerId: c.var.caller.userId, sentName: part.filename, chunks, atMostBytes, expected, downloadLimit }
+    const upload = {
+      ownerId: c.var.caller.userId,
+      sentName: part.filename,
+      chunks,
+      atMostBytes,
+      expected,
+      downloadLimit,
+      audience,
+    }
     return c.json({ file: fileJson(await receiveDocument(c.var.deps, upload)), message: "success" }, 201)
   } finally {
     await parts.return()
