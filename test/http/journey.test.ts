@@ -41,7 +41,7 @@ describe("the journey of a document", () => {
     })
 
     const list = await (await api.request("/api/client/files", { token: client.tokens.accessToken })).json<ListJson>()
-    expect(list.files.find(({ id }) => id === file.id)).toEqual(file)
+    expect(list.files.find(({ id }) => id === file.id)).toEqual({ ...file, state: "new" })
 
     const minted = await api.request(`/api/client/download/${file.id}`, { token: client.tokens.accessToken })
     expect(minted.status).toBe(200)
