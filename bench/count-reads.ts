@@ -28,7 +28,7 @@ export function countReads(db: D1Database, isCounted: (sql: string) => boolean) 
       },
     }),
     /** Rows read since the last call. */
-    take(): number {
+    take: (): number => {
       const taken = rows
       rows = 0
       return taken

@@ -42,6 +42,7 @@ export type ListedRow = {
 }
 
 /** Rows that one request looks through when it searches or filters by what no index knows. */
+// Written into the SQL: D1 binds numbers as floating point, and shares of it must be whole.
 export const SCAN_ROWS = 20_000
 
 const columns = { name: "name_key", createdAt: "created_at_ms", size: "size_bytes" } as const
@@ -71,7 +72,7 @@ function walk(db: Db, { table, id, runs, inRun, filters, clientId }: Walk, query
   const isDelivered = clientId === null ? sql`0` : delivered(sql`f.id`, clientId)
   return db.all<ListedRow>(sql`
     with recursive runs(audience, type) as (${runs}),
-    budget(rows) as (select max(200, ${SCAN_ROWS} / (select count(*) from runs))),
+    budget(rows) as (select max(200, ${sql.raw(String(SCAN_ROWS))} / (select count(*) from runs))),
     walked(audience, type, key, id, ok, i) as (
       select ${row}, 1 from runs s cross join ${table} r on r.rowid = ${first(start)}
       union all

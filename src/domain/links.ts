@@ -141,12 +141,13 @@ async function checkAccess(deps: Deps, claims: LinkClaims, caller: Caller, row: 
   // The link's own user must still be one who may have links at all.
   if (caller.role !== "client" || !caller.isVerified)
     throw new AppError("forbidden", { detail: "This is for clients with a proven e-mail address." })
-  const { link, file, blob } = row ?? { link: null, file: null, blob: null }
   // Taken off somebody, a file is as good as gone, at once and for every range.
-  const isMatch = row?.isForCaller === true && link?.userId === claims.userId && link.fileId === claims.fileId
-  if (!isMatch || file === null || blob === null) throw linkNotFound("link or file gone, or not for them")
+  if (row === undefined || !row.isForCaller) throw linkNotFound("link or file gone, or not for them")
+  const { link, file, blob, download, claimsUsed } = row
+  const isMatch = link?.userId === claims.userId && link.fileId === claims.fileId
+  if (!isMatch || file === null || blob === null) throw linkNotFound("link or file gone")
   if (link.revokedAtMs !== null) throw new AppError("link_revoked", { detail: "This link was withdrawn." })
-  return { file, blob, download: row?.download ?? null, claimsUsed: row?.claimsUsed ?? 0 }
+  return { file, blob, download, claimsUsed }
 }
 
 /** What the limit says of a request that has made its claim, if it could. */

@@ -39,18 +39,20 @@ const things = {
 } satisfies Record<string, () => Promise<string>>
 type Thing = keyof typeof things
 
+type Answers = Partial<Record<Thing, string>>
+
 type Row = {
   /** anyone: needs no login. */
   for: "anyone" | "login" | "ops" | "client"
   /** What the right caller is answered for each thing that the path may name. */
-  answers?: Partial<Record<Thing, string>>
+  answers?: Answers
   json?: () => object
   /** What callers of the other role are told, where it is not "forbidden". */
   stranger?: string
 }
 
-const ownFile = (answer: string): Row["answers"] => ({ "own file": answer, "another's file": GONE, nothing: GONE, "no id": GONE })
-const group = (answer: string): Row["answers"] => ({ group: answer, nothing: GONE, "no id": GONE })
+const ownFile = (answer: string): Answers => ({ "own file": answer, "another's file": GONE, nothing: GONE, "no id": GONE })
+const group = (answer: string): Answers => ({ group: answer, nothing: GONE, "no id": GONE })
 const members = () => ({ clients: [client.id] })
 
 const matrix: Record<string, Row> = {
