@@ -142,7 +142,7 @@ async function checkAccess(deps: Deps, claims: LinkClaims, caller: Caller, row: 
   if (caller.role !== "client" || !caller.isVerified)
     throw new AppError("forbidden", { detail: "This is for clients with a proven e-mail address." })
   // Taken off somebody, a file is as good as gone, at once and for every range.
-  if (row === undefined || !row.isForCaller) throw linkNotFound("link or file gone, or not for them")
+  if (row?.isForCaller !== true) throw linkNotFound("link or file gone, or not for them")
   const { link, file, blob, download, claimsUsed } = row
   const isMatch = link?.userId === claims.userId && link.fileId === claims.fileId
   if (!isMatch || file === null || blob === null) throw linkNotFound("link or file gone")
