@@ -108,7 +108,11 @@ describe("rotateKeys", () => {
       api.db.$client.prepare("update blobs set version = ? where file_id = ?").bind(version, strange).run()
     await setVersion(-1)
     const { deps } = await depsWith(`${newKey},${oldKey}`)
-    expect(await rotateKeys(deps, 100)).toMatchObject({ rewrapped: 2, failed: [{ fileId: strange, reason: "wrapped_key" }], left: 1 })
+    expect(await rotateKeys(deps, 100)).toMatchObject({
+      rewrapped: 2,
+      failed: [{ fileId: strange, reason: "wrapped_key" }],
+      left: 1,
+    })
     for (const id of good) expect((await rowOf(id))?.keyId).toBe(2)
     await setVersion(1)
     expect(await rotateKeys(deps, 100)).toMatchObject({ rewrapped: 1, failed: [], left: 0 })
