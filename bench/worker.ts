@@ -2,12 +2,43 @@
 // that both run in one isolate. Never deployed.
 //   GET  /bench/plain/ID           the object of a file: R2 → body, piped natively; Range as R2 has it
 //   POST /bench/plain              body → one R2 multipart object in parts of 5 MiB
+//   POST /bench/seed               rows of files and clients without bytes, all for everyone, of the one ops account
+//   GET  /bench/reads              rows that lists of files have read since it was last asked
 import { createApp } from "../src/app.ts"
 import { createDeps } from "../src/deps.ts"
 import { findOwnFile } from "../src/domain/files.ts"
 import { authenticate } from "../src/domain/sessions.ts"
+import { countReads, isFileList } from "./count-reads.ts"
+import { seedFiles } from "./seed-lists.ts"
 
 const app = createApp()
+/** One for each environment: the app keeps its keys by it. */
+let counted: { env: Env; take: () => number } | undefined
+
+function countedEnv(env: Env): Env {
+  if (counted === undefined) {
+    const { db, take } = countReads(env.DB, isFileList)
+    counted = { env: { ...env, DB: db }, take }
+  }
+  return counted.env
+}
+
+async function seed(request: Request, env: Env): Promise<Response> {
+  const { first, count, clients } = await request.json<{ first: number; count: number; clients: number }>()
+  const ops = await env.DB.prepare("select id from users where role = 'ops'").first<{ id: string }>()
+  await seedFiles(env.DB, ops?.id ?? "", first, count)
+  // With the password of the ops account.
+  const row = "'client', email, email, password_hash, 0, 0"
+  await env.DB.prepare(
+    `insert into users (id, role, email, email_key, password_hash, created_at_ms, verified_at_ms)
+     with recursive n(i) as (select 0 union all select i + 1 from n where i + 1 < ?)
+     select printf('00000000-0000-4000-9000-%012x', i), ${row.replaceAll("email", "iif(i = 0, 'client@example.com', i || '@example.com')")}
+     from n cross join users where role = 'ops' and ? > 0`,
+  )
+    .bind(clients, clients)
+    .run()
+  return Response.json({})
+}
 const PART_BYTES = 5 * 1024 * 1024
 
 /** Authorised and looked up as the sealed download is, so that only sealing makes the difference. */
@@ -48,7 +79,9 @@ async function plainPut(request: Request, env: Env): Promise<Response> {
 export default {
   async fetch(request, env, context) {
     const [, bench, , name = ""] = new URL(request.url).pathname.split("/")
-    if (bench !== "bench") return app.fetch(request, env, context)
+    if (bench !== "bench") return app.fetch(request, countedEnv(env), context)
+    if (request.url.endsWith("/bench/seed")) return seed(request, env)
+    if (request.url.endsWith("/bench/reads")) return Response.json({ rows: counted?.take() ?? 0 })
     return request.method === "POST" ? plainPut(request, env) : plainGet(request, env, context, name)
   },
 } satisfies ExportedHandler<Env>

@@ -10,8 +10,10 @@ import { securityHeaders } from "./http/middleware/security-headers.ts"
 import { tusHeaders } from "./http/middleware/tus.ts"
 import { renderError } from "./http/problem.ts"
 import { accountRoutes } from "./http/routes/accounts.ts"
+import { assignmentRoutes, audienceRoutes } from "./http/routes/audiences.ts"
 import { opsClientRoutes } from "./http/routes/clients.ts"
 import { clientFileRoutes, opsFileRoutes } from "./http/routes/files.ts"
+import { groupRoutes } from "./http/routes/groups.ts"
 import { healthRoutes } from "./http/routes/health.ts"
 import { clientLinkRoutes, downloadRoutes, linkMintRoutes, opsLinkRoutes } from "./http/routes/links.ts"
 import { opsMailRoutes } from "./http/routes/mails.ts"
@@ -74,6 +76,9 @@ export function createApp(options: AppOptions = {}) {
       .route("/upload", uploadRoutes)
       .route("/uploads", resumableUploadRoutes)
       .route("/files", opsFileRoutes)
+      .route("/files", audienceRoutes)
+      .route("/assignments", assignmentRoutes)
+      .route("/groups", groupRoutes)
       .route("/links", opsLinkRoutes)
       .route("/mails", opsMailRoutes)
       .route("/clients", opsClientRoutes),

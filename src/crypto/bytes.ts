@@ -67,3 +67,7 @@ export function uint32be(value: number): Bytes {
   new DataView(bytes.buffer).setUint32(0, value)
   return bytes
 }
+
+/** Every part with its length before it, so that no two lists of parts are the same bytes. */
+export const encodeParts = (parts: readonly string[]): Bytes =>
+  concatBytes(...parts.flatMap((part) => [uint32be(utf8(part).length), utf8(part)]))

@@ -2,6 +2,7 @@
 import { importAccessTokenKey } from "./access-token.ts"
 import { type AuditKeys, importAuditKey } from "./audit-mac.ts"
 import type { Bytes } from "./bytes.ts"
+import { importCursorKey } from "./list-cursor.ts"
 import { type KeyRing, importHkdfKey, mapKeyRing } from "./keyring.ts"
 import { type LinkKey, importLinkKey } from "./link-token.ts"
 import { importPepper } from "./password.ts"
@@ -16,6 +17,7 @@ export type Keys = {
   handleKeys: KeyRing<HandleKey>
   totpKeys: KeyRing<CryptoKey>
   auditKeys: AuditKeys
+  cursorKeys: KeyRing<CryptoKey>
 }
 
 export type RawKeys = Record<
@@ -32,5 +34,6 @@ export async function importKeys(raw: RawKeys): Promise<Keys> {
     handleKeys: await mapKeyRing(raw.HANDLE_KEYS, importHandleKey),
     auditKeys: await mapKeyRing(raw.AUDIT_KEYS, importAuditKey),
     totpKeys: await mapKeyRing(raw.TOTP_KEYS, importTotpKey),
+    cursorKeys: await mapKeyRing(raw.HANDLE_KEYS, importCursorKey),
   }
 }

@@ -1,14 +1,10 @@
 // Names for things that must be recognised but not kept: addresses of people and networks, in counters and
 // lists of known places. Keyed, because network addresses are few enough to try them all.
-import { type Bytes, concatBytes, toHex, uint32be, utf8 } from "./bytes.ts"
+import { concatBytes, encodeParts, toHex, utf8 } from "./bytes.ts"
 import type { KeyRing } from "./keyring.ts"
 
 const DOMAIN = utf8("sealpost/pseudonym/v1")
 const PSEUDONYM_BYTES = 16
-
-/** Every part with its length before it, so that no two lists of parts are the same bytes. */
-const encodeParts = (parts: readonly string[]): Bytes =>
-  concatBytes(...parts.flatMap((part) => [uint32be(utf8(part).length), utf8(part)]))
 
 /**
  * 128 bits in hex that stand for the parts. Changes with the current pepper: counters then start anew and known

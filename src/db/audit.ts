@@ -18,6 +18,16 @@ export function insertAuditEvent(db: Db, event: UnsealedRow, onlyIf: readonly Co
   return db.insert(auditEvents).select(sql`${values} where ${sql.join([...onlyIf], sql` and `)}`)
 }
 
+/** One row for each subject of one change, in one statement with one parameter. */
+export function insertAuditEvents(db: Db, events: readonly UnsealedRow[]): Statement {
+  // Columns in the table's order, as Drizzle names them.
+  const names = ["id", "atMs", "kind", "actorId", "subjectId", "requestId", "place", "result", "reason", "mac"]
+  const values = names.map((name) => sql`value ->> ${sql.raw(`'${name}'`)}`)
+  return db
+    .insert(auditEvents)
+    .select(sql`select ${sql.join(values, sql`, `)}, null, null from json_each(${JSON.stringify(events)})`)
+}
+
 /** No row says the same of the same since then. */
 export const isNotRecordedSince = (event: Pick<UnsealedRow, "kind" | "actorId" | "subjectId">, sinceMs: number): Condition =>
   sql`not exists (select 1 from audit_events where subject_id is ${event.subjectId} and kind = ${event.kind} and actor_id is ${event.actorId} and at_ms > ${sinceMs})`

@@ -1,4 +1,5 @@
 import { and, eq, sql } from "drizzle-orm"
+import { isFor } from "./audiences.ts"
 import type { Db } from "./client.ts"
 import { blobs, downloads, files, links, sessions, users } from "./schema.ts"
 import { isLiveSession } from "./sessions.ts"
@@ -64,7 +65,7 @@ export type Claim = {
 
 /**
  * Claims the link's download, or joins it, if at this moment everything allows it: session and user, link and file,
- * what the request's conditions and range come to, and the limit. One statement, so that of any number of parallel
+ * that the file is for the user, what the request's conditions and range come to, and the limit. One statement, so that of any number of parallel
  * requests no more than the limit claim. Under a limit one request at a time may send from the first byte on, and none
  * once the document was delivered; later ranges always join.
  */
@@ -101,6 +102,7 @@ export const claimDownload = (db: Db, claim: Claim) => {
             eq(users.role, "client"),
             sql`${users.verifiedAtMs} is not null`,
             eq(files.id, claim.fileId),
+            isFor(files.id, users.id),
             sql`${links.revokedAtMs} is null and ${links.expiresAtMs} > ${claim.nowMs}`,
             holds(claim.terms),
             sql`(${files.downloadLimit} is null or ${claimsUsed} < ${files.downloadLimit} or exists (select 1 from downloads own where own.link_id = ${links.id}))`,

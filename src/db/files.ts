@@ -1,4 +1,5 @@
-import { and, asc, count, desc, eq, isNull, ne, sql } from "drizzle-orm"
+import { and, asc, count, eq, isNull, ne, sql } from "drizzle-orm"
+import { isFor } from "./audiences.ts"
 import type { Db } from "./client.ts"
 import { type Quota, fitsQuota } from "./quota.ts"
 import { blobs, files, uploads } from "./schema.ts"
@@ -7,38 +8,6 @@ export type FileRow = typeof files.$inferSelect
 export type BlobRow = typeof blobs.$inferSelect
 
 const currentBlob = and(eq(blobs.fileId, files.id), eq(blobs.version, files.version))
-
-/** What a list shows: nothing of keys or objects (they cannot leak from a row that lacks them). */
-const listed = {
-  id: files.id,
-  name: files.name,
-  type: files.type,
-  createdAtMs: files.createdAtMs,
-  downloadLimit: files.downloadLimit,
-  sizeBytes: blobs.sizeBytes,
-  sha256: blobs.sha256,
-} as const
-
-/** Where a page of a list begins: after this file, newest first. */
-export type FilePosition = { createdAtMs: number; id: string }
-
-/** Newest first, by keyset. With an owner only theirs, else everybody's. */
-export function listFiles(db: Db, query: { ownerId?: string; after?: FilePosition; limit: number }) {
-  const { ownerId, after } = query
-  return db
-    .select(listed)
-    .from(files)
-    .innerJoin(blobs, currentBlob)
-    .where(
-      and(
-        ownerId === undefined ? undefined : eq(files.ownerId, ownerId),
-        after === undefined ? undefined : sql`(${files.createdAtMs}, ${files.id}) < (${after.createdAtMs}, ${after.id})`,
-      ),
-    )
-    .orderBy(desc(files.createdAtMs), desc(files.id))
-    .limit(query.limit)
-    .all()
-}
 
 /** A file with everything needed to open its current version. */
 export const selectSealedFile = (db: Db, id: string) =>
@@ -64,6 +33,14 @@ const isHeld = (ownerId: string, { resumable, idempotency }: PublicationTerms) =
       : sql`exists (select 1 from idempotency_keys k where k.owner_id = ${ownerId} and k.key = ${idempotency.key} and k.holder = ${idempotency.holder})`,
   )
 
+/** The same, if it is for this client. */
+export const selectSealedFileFor = (db: Db, id: string, clientId: string) =>
+  db
+    .select({ file: files, blob: blobs })
+    .from(files)
+    .innerJoin(blobs, currentBlob)
+    .where(and(eq(files.id, id), isFor(files.id, sql`${clientId}`)))
+
 /**
  * Adds a file, but only while its upload's row is there and the terms hold. In a batch the blob that follows then lacks
  * its file and fails the whole batch: what the sweeper has taken can no longer be published.
@@ -79,6 +56,9 @@ export const insertUploadedFile = (db: Db, file: FileRow, objectKey: string, ter
         type: sql<FileRow["type"]>`${file.type}`.as("type"),
         createdAtMs: sql<number>`${file.createdAtMs}`.as("created_at_ms"),
         downloadLimit: sql<number | null>`${file.downloadLimit}`.as("download_limit"),
+        audience: sql<FileRow["audience"]>`${file.audience}`.as("audience"),
+        nameKey: sql<string>`${file.nameKey}`.as("name_key"),
+        sizeBytes: sql<number>`${file.sizeBytes}`.as("size_bytes"),
       })
       .from(uploads)
       .where(

@@ -1,4 +1,5 @@
-import { type Column, type SQL, and, desc, eq, exists, getTableColumns, gt, inArray, isNull, lt, sql } from "drizzle-orm"
+import { type Column, type SQL, and, desc, eq, exists, getTableColumns, gt, isNull, lt, sql } from "drizzle-orm"
+import { isFor } from "./audiences.ts"
 import type { Condition, Db } from "./client.ts"
 import { type Claim, type DownloadRow, claimDownload, claimsUsed } from "./downloads.ts"
 import type { BlobRow, FileRow } from "./files.ts"
@@ -16,6 +17,8 @@ export type LinkAccess = {
   file: FileRow | null
   blob: BlobRow | null
   download: DownloadRow | null
+  /** Is the file for the caller, now? */
+  isForCaller: boolean
   /** Downloads of the file that the link's user has begun. */
   claimsUsed: number
 }
@@ -43,6 +46,7 @@ const selectAccess = (db: Db, sessionId: string, linkId: string, nowMs: number) 
       ...named("file", getTableColumns(files)),
       ...named("blob", getTableColumns(blobs)),
       ...named("download", getTableColumns(downloads)),
+      isForCaller: sql<0 | 1>`${isFor(files.id, users.id)}`.as("is_for_caller"),
       claimsUsed: sql<number>`${claimsUsed}`.as("claims_used"),
     })
     .from(sessions)
@@ -62,6 +66,7 @@ function accessOf(row: Record<string, unknown> | undefined): LinkAccess | undefi
     file: rowOf<FileRow>(row, "file", "id"),
     blob: rowOf<BlobRow>(row, "blob", "fileId"),
     download: rowOf<DownloadRow>(row, "download", "linkId"),
+    isForCaller: row["isForCaller"] === 1,
     claimsUsed: row["claimsUsed"] as number,
   }
 }
@@ -80,24 +85,25 @@ export async function claimLinkAccess(db: Db, claim: Claim): Promise<LinkAccess 
 }
 
 /** Where a page of links begins: after this one, newest first. */
-export type LinkPosition = { createdAtMs: number; id: string }
+export type LinkPosition = { key: string | number; id: string }
 
 /** Which links: a client's own, or those of an owner's files, narrowed to a file or a client. */
 export type LinkScope = { userId?: string; ownerId?: string; fileId?: string }
 
-const ownedFiles = (db: Db, ownerId: string) => db.select({ id: files.id }).from(files).where(eq(files.ownerId, ownerId))
-
-const inScope = (db: Db, { userId, ownerId, fileId }: LinkScope) =>
+const inScope = ({ userId, ownerId, fileId }: LinkScope) =>
   and(
     userId === undefined ? undefined : eq(links.userId, userId),
-    ownerId === undefined ? undefined : inArray(links.fileId, ownedFiles(db, ownerId)),
+    ownerId === undefined ? undefined : eq(links.ownerId, ownerId),
     fileId === undefined ? undefined : eq(links.fileId, fileId),
   )
 
 const isLive = (nowMs: number) => and(isNull(links.revokedAtMs), gt(links.expiresAtMs, nowMs))
 
-/** Live links, newest first, by keyset, with what came of them. */
-export const listLinks = (db: Db, scope: LinkScope, query: { after?: LinkPosition; limit: number; nowMs: number }) =>
+/** No deployment lets links live longer (LINK_LIFETIME_SECONDS in config.ts). */
+const MAX_LIFETIME_MS = 604_800_000
+
+/** Live links that still open something, newest first, by keyset, with what came of them. */
+export const listLinks = (db: Db, scope: LinkScope, query: { after?: LinkPosition | undefined; limit: number; nowMs: number }) =>
   db
     .select({
       id: links.id,
@@ -119,11 +125,14 @@ export const listLinks = (db: Db, scope: LinkScope, query: { after?: LinkPositio
     .leftJoin(downloads, eq(downloads.linkId, links.id))
     .where(
       and(
-        inScope(db, scope),
+        inScope(scope),
         isLive(query.nowMs),
+        // So that a page does not wade through links that have long expired.
+        gt(links.createdAtMs, query.nowMs - MAX_LIFETIME_MS),
+        isFor(links.fileId, links.userId),
         query.after === undefined
           ? undefined
-          : sql`(${links.createdAtMs}, ${links.id}) < (${query.after.createdAtMs}, ${query.after.id})`,
+          : sql`(${links.createdAtMs}, ${links.id}) < (${query.after.key}, ${query.after.id})`,
       ),
     )
     .orderBy(desc(links.createdAtMs), desc(links.id))
@@ -137,11 +146,11 @@ export const findLinkInScope = (db: Db, scope: LinkScope, id: string) =>
   db
     .select({ id: links.id })
     .from(links)
-    .where(and(eq(links.id, id), inScope(db, scope)))
+    .where(and(eq(links.id, id), inScope(scope)))
     .get()
 
-const liveLinks = (db: Db, scope: LinkScope, id: string | null, nowMs: number) =>
-  and(id === null ? undefined : eq(links.id, id), inScope(db, scope), isLive(nowMs))
+const liveLinks = (scope: LinkScope, id: string | null, nowMs: number) =>
+  and(id === null ? undefined : eq(links.id, id), inScope(scope), isLive(nowMs))
 
 /** Is there anything for `revokeLinks` to withdraw? */
 export const hasLiveLinks = (db: Db, scope: LinkScope, id: string | null, nowMs: number): Condition =>
@@ -149,7 +158,7 @@ export const hasLiveLinks = (db: Db, scope: LinkScope, id: string | null, nowMs:
     db
       .select({ id: links.id })
       .from(links)
-      .where(liveLinks(db, scope, id, nowMs)),
+      .where(liveLinks(scope, id, nowMs)),
   )
 
 /** Withdraws the live links of a scope, or the one of that id; hands back the ids. */
@@ -157,7 +166,7 @@ export const revokeLinks = (db: Db, scope: LinkScope, id: string | null, nowMs: 
   db
     .update(links)
     .set({ revokedAtMs: nowMs })
-    .where(liveLinks(db, scope, id, nowMs))
+    .where(liveLinks(scope, id, nowMs))
     .returning({ id: links.id })
 
 /** A client's downloads of a file so far. */

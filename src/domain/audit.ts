@@ -5,7 +5,7 @@
 import { type AuditRow, signRow } from "../crypto/audit-mac.ts"
 import type { Keys } from "../crypto/keys.ts"
 import { pseudonym } from "../crypto/pseudonym.ts"
-import { insertAuditEvent, isNotRecordedSince } from "../db/audit.ts"
+import { type UnsealedRow, insertAuditEvent, insertAuditEvents, isNotRecordedSince } from "../db/audit.ts"
 import type { Condition, Statement } from "../db/client.ts"
 import { newId } from "../ids.ts"
 import { UNKNOWN_ADDRESS, canonicalAddress } from "../protocol/client-address.ts"
@@ -48,6 +48,15 @@ export type AuditKind =
   | "file.deleted"
   | "file.unreadable"
   | "file.download_limit_set"
+  | "file.audience_set"
+  | "file.assigned"
+  | "file.unassigned"
+  | "group.created"
+  | "group.renamed"
+  | "group.deleted"
+  | "group.members_added"
+  | "group.members_removed"
+  | "group.members_replaced"
   | "link.minted"
   | "link.used"
   | "link.refused"
@@ -97,25 +106,44 @@ export async function createAuditPen(keys: Keys, clientAddress: string | null, t
   return { keys: keys.auditKeys, place, isUsed: false, turn }
 }
 
+type AuditDeps = Pick<Powers, "db" | "now" | "request">
+
+function signedRow(
+  { request, now }: AuditDeps,
+  kind: AuditKind,
+  actorId: string | null,
+  subjectId: string | null,
+  reason: string | null,
+): UnsealedRow {
+  const { pen, id: requestId } = request
+  const result = RESULTS[kind] ?? "ok"
+  const row: AuditRow = { id: newId(), atMs: now(), kind, actorId, subjectId, place: pen.place, result, reason, requestId }
+  pen.isUsed = true
+  return { ...row, mac: signRow(pen.keys, row) }
+}
+
 /**
  * The statement that records one event.
  * @param actorId - the user who did it; null for strangers, cron and commands
  * @param subjectId - what it was done to
  */
 export function auditEvent(
-  deps: Pick<Powers, "db" | "now" | "request">,
+  deps: AuditDeps,
   kind: AuditKind,
   actorId: string | null,
   subjectId: string | null,
   options: AuditOptions = {},
 ): Statement {
-  const { pen, id: requestId } = deps.request
-  const atMs = deps.now()
   const { reason = null, onlyIf, oncePerMs } = options
-  const result = RESULTS[kind] ?? "ok"
-  const row: AuditRow = { id: newId(), atMs, kind, actorId, subjectId, place: pen.place, result, reason, requestId }
-  pen.isUsed = true
+  const row = signedRow(deps, kind, actorId, subjectId, reason)
   const conditions = onlyIf === undefined ? [] : [onlyIf]
-  if (oncePerMs !== undefined) conditions.push(isNotRecordedSince(row, atMs - oncePerMs))
-  return insertAuditEvent(deps.db, { ...row, mac: signRow(pen.keys, row) }, conditions)
+  if (oncePerMs !== undefined) conditions.push(isNotRecordedSince(row, row.atMs - oncePerMs))
+  return insertAuditEvent(deps.db, row, conditions)
 }
+
+/** The same for many subjects of one change, in one statement: a signed row for each. */
+export const auditEvents = (deps: AuditDeps, kind: AuditKind, actorId: string | null, subjectIds: readonly string[]): Statement =>
+  insertAuditEvents(
+    deps.db,
+    subjectIds.map((subjectId) => signedRow(deps, kind, actorId, subjectId, null)),
+  )

@@ -6,7 +6,6 @@ import { revokeLinks } from "../db/links.ts"
 import { deleteMailsTo } from "../db/outbox.ts"
 import { voidPasswordResets } from "../db/password-resets.ts"
 import {
-  type ClientPosition,
   type ListedClientRow,
   confirmClient,
   deleteClient,
@@ -18,6 +17,7 @@ import {
 import { deleteVerificationsOf } from "../db/verifications.ts"
 import { AppError } from "../errors.ts"
 import { auditEvent } from "./audit.ts"
+import { type Listing, cursorAfter, cutPage, newestAfter } from "./cursor.ts"
 import type { EmailAddress } from "./email-address.ts"
 import type { Powers } from "./powers.ts"
 import type { Caller } from "./sessions.ts"
@@ -33,8 +33,6 @@ export type ListedClient = {
   hasSecondFactor: boolean
 }
 
-export type { ClientPosition }
-
 type Deps = Pick<Powers, "db" | "now" | "request">
 
 const shown = ({ id, email, createdAtMs, verifiedAtMs, disabledAtMs, hasSecondFactor }: ListedClientRow): ListedClient => ({
@@ -46,21 +44,25 @@ const shown = ({ id, email, createdAtMs, verifiedAtMs, disabledAtMs, hasSecondFa
   hasSecondFactor: hasSecondFactor === 1,
 })
 
-/** A page of clients, newest first; with an address only the one that has it. */
+/**
+ * A page of clients, newest first; with an address only the one that has it.
+ * @throws AppError `validation_failed` for a cursor of another list
+ */
 export async function pageOfClients(
-  deps: Pick<Powers, "db">,
-  query: { email?: EmailAddress; after?: ClientPosition; limit: number },
-): Promise<{ clients: ListedClient[]; next: ClientPosition | null }> {
-  const { email, after, limit } = query
+  deps: Pick<Powers, "db" | "keys">,
+  caller: Caller,
+  query: { email?: EmailAddress | undefined; cursor?: string | undefined; limit: number },
+): Promise<{ clients: ListedClient[]; nextCursor: string | null }> {
+  const { email, limit } = query
+  const listing: Listing = { callerId: caller.userId, list: "clients", terms: { email: email?.key } }
+  const after = await newestAfter(deps, listing, query.cursor)
   const rows = await listClients(deps.db, {
     limit: limit + 1,
     ...(after === undefined ? {} : { after }),
     ...(email === undefined ? {} : { emailKey: email.key }),
   })
-  const clients = rows.slice(0, limit).map(shown)
-  const last = clients.at(-1)
-  const next = rows.length > clients.length && last !== undefined ? { createdAtMs: last.createdAtMs, id: last.id } : null
-  return { clients, next }
+  const { page, next } = cutPage(rows, limit, ({ createdAtMs, id }) => ({ key: createdAtMs, id }))
+  return { clients: page.map(shown), nextCursor: await cursorAfter(deps, listing, next) }
 }
 
 const notFound = (): AppError => new AppError("not_found", { detail: "There is no such client." })

@@ -3,7 +3,7 @@ import { AppError, fieldError } from "../errors.ts"
 import { DOCUMENT_TYPES, type DocumentType } from "../office/document-type.ts"
 import { deceptiveCharacter } from "./visible-text.ts"
 
-export { mediaTypes } from "../office/document-type.ts"
+export { DOCUMENT_TYPES, mediaTypes } from "../office/document-type.ts"
 
 export type DocumentName = { name: string; type: DocumentType }
 

@@ -1,12 +1,25 @@
 // Files as people know them: lists, who may have which, deleting. Their bytes: content.ts and uploads.ts.
 import { runBatch } from "../db/client.ts"
-import { type BlobRow, type FilePosition, type FileRow, deleteFile, listFiles, selectSealedFile } from "../db/files.ts"
+import {
+  FILE_SORTS,
+  type FilePosition,
+  type FileQuery,
+  type FileSort,
+  type ListedRow,
+  listFilesFor,
+  listFilesOf,
+} from "../db/file-lists.ts"
+import { type BlobRow, type FileRow, deleteFile, selectSealedFile, selectSealedFileFor } from "../db/files.ts"
 import { discardObjectsOfFile, forgetDiscardedObject } from "../db/uploads.ts"
 import { AppError } from "../errors.ts"
 import { auditEvent } from "./audit.ts"
+import { type Listing, cursorAfter, positionAt } from "./cursor.ts"
 import type { Powers } from "./powers.ts"
+import { searchKey } from "./search-key.ts"
+import type { Caller } from "./sessions.ts"
 
-export type { FilePosition }
+export { FILE_SORTS }
+export type { FileSort }
 
 /** A file as lists show it. */
 export type ListedFile = {
@@ -16,22 +29,101 @@ export type ListedFile = {
   createdAtMs: number
   /** How often each client may download it; null for no limit. */
   downloadLimit: number | null
+  audience: FileRow["audience"]
   sizeBytes: number
   sha256: string
 }
 
-export type FilePage = { files: ListedFile[]; next: FilePosition | null }
+/** What may be asked of a list of files. */
+export type FileListQuery<State extends string> = {
+  limit: number
+  sort: FileSort
+  /** As the caller wrote it: part of a name. */
+  search?: string | undefined
+  type?: FileRow["type"] | undefined
+  state?: State | undefined
+  cursor?: string | undefined
+}
 
-/** A page of files, newest first: one owner's, or with `ownerId` undefined those of everybody. */
-export async function pageOfFiles(
-  deps: Pick<Powers, "db">,
-  query: { ownerId?: string; after?: FilePosition; limit: number },
+export type FilePage<File extends ListedFile = ListedFile> = { files: File[]; nextCursor: string | null }
+
+/**
+ * Cuts a page off a walk. It may be shorter than asked for, even empty, and yet go on: where a search has looked
+ * through as much as one request may.
+ */
+function cutWalk(rows: readonly ListedRow[], limit: number): { page: ListedRow[]; next: FilePosition | null } {
+  const page: ListedRow[] = []
+  for (const row of rows) {
+    const last = page.at(-1)
+    if (row.isMatch === 1 && row.id !== last?.id) {
+      if (page.length === limit && last !== undefined) return { page, next: { key: last.key, id: last.id } }
+      page.push(row)
+    }
+    if (row.isEnd === 1) return { page, next: { key: row.key, id: row.id } }
+  }
+  return { page, next: null }
+}
+
+async function pageOfFiles<State extends string>(
+  deps: Pick<Powers, "db" | "keys">,
+  caller: Caller,
+  list: string,
+  { limit, sort, type, state, cursor, ...query }: FileListQuery<State>,
+  walk: (query: FileQuery & { state: State | undefined }) => Promise<ListedRow[]>,
+): Promise<{ page: ListedRow[]; nextCursor: string | null }> {
+  const search = query.search === undefined ? undefined : searchKey(query.search)
+  const listing: Listing = { callerId: caller.userId, list, terms: { sort, type, state, search } }
+  const after = await positionAt(deps, listing, cursor)
+  const { page, next } = cutWalk(await walk({ sort, type, search, after, limit, state }), limit)
+  return { page, nextCursor: await cursorAfter(deps, listing, next) }
+}
+
+const listedFile = ({ id, name, type, createdAtMs, downloadLimit, audience, sizeBytes, sha256 }: ListedRow): ListedFile => ({
+  id,
+  name,
+  type,
+  createdAtMs,
+  downloadLimit,
+  audience,
+  sizeBytes,
+  sha256,
+})
+
+/**
+ * A page of the caller's own files.
+ * @throws AppError `validation_failed` for a cursor of another list
+ */
+export async function pageOfOwnFiles(
+  deps: Pick<Powers, "db" | "keys">,
+  caller: Caller,
+  query: FileListQuery<FileRow["audience"]>,
 ): Promise<FilePage> {
-  const rows = await listFiles(deps.db, { ...query, limit: query.limit + 1 })
-  const files = rows.slice(0, query.limit)
-  const last = files.at(-1)
-  const next = rows.length > files.length && last !== undefined ? { createdAtMs: last.createdAtMs, id: last.id } : null
-  return { files, next }
+  const { page, nextCursor } = await pageOfFiles(deps, caller, "own files", query, (walk) =>
+    listFilesOf(deps.db, caller.userId, walk),
+  )
+  return { files: page.map(listedFile), nextCursor }
+}
+
+export type ClientFileState = "new" | "downloaded"
+export type ClientFile = ListedFile & { state: ClientFileState }
+
+/**
+ * A page of the files that are for the caller, a client.
+ * @throws AppError `validation_failed` for a cursor of another list
+ */
+export async function pageOfFilesFor(
+  deps: Pick<Powers, "db" | "keys">,
+  caller: Caller,
+  query: FileListQuery<ClientFileState>,
+): Promise<FilePage<ClientFile>> {
+  const { page, nextCursor } = await pageOfFiles(deps, caller, "files", query, (walk) =>
+    listFilesFor(deps.db, caller.userId, walk),
+  )
+  const files = page.map((row) => ({
+    ...listedFile(row),
+    state: row.isDelivered === 1 ? ("downloaded" as const) : ("new" as const),
+  }))
+  return { files, nextCursor }
 }
 
 /** A file with what opens it. */
@@ -39,17 +131,17 @@ export type SealedRow = { file: FileRow; blob: BlobRow }
 
 const notFound = (): AppError => new AppError("not_found", { detail: "There is no such file." })
 
-/** Any file; a client may see all of them (audience "everyone"). */
-export async function findFile(deps: Pick<Powers, "db">, id: string): Promise<SealedRow> {
-  const [row] = await selectSealedFile(deps.db, id)
+/** A file that is for this client; any other is indistinguishable from a missing one, by the same single question. */
+export async function findFileFor(deps: Pick<Powers, "db">, clientId: string, id: string): Promise<SealedRow> {
+  const [row] = await selectSealedFileFor(deps.db, id, clientId)
   if (row === undefined) throw notFound()
   return row
 }
 
 /** One of the owner's own files; somebody else's is indistinguishable from a missing one. */
 export async function findOwnFile(deps: Pick<Powers, "db">, ownerId: string, id: string): Promise<SealedRow> {
-  const row = await findFile(deps, id)
-  if (row.file.ownerId !== ownerId) throw notFound()
+  const [row] = await selectSealedFile(deps.db, id)
+  if (row?.file.ownerId !== ownerId) throw notFound()
   return row
 }
 

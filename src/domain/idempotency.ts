@@ -6,6 +6,7 @@ import { type Statement } from "../db/client.ts"
 import { type KeyClaim, answerKey, claimKey, deleteKey, findKey } from "../db/idempotency.ts"
 import { AppError } from "../errors.ts"
 import { newId } from "../ids.ts"
+import type { ChosenAudience } from "./audiences.ts"
 import type { ListedFile } from "./files.ts"
 import { tooLarge } from "./parts.ts"
 import type { Powers } from "./powers.ts"
@@ -28,10 +29,17 @@ export const keyInUse = (): AppError =>
     retryAfterSeconds: RETRY_AFTER_SECONDS,
   })
 
+/** Whom a file is for, in whatever order they were named; nothing for everyone. */
+const recipientsOf = ({ audience, clients, groups }: ChosenAudience): string[][] =>
+  audience === "everyone" ? [] : [clients.toSorted(), groups.toSorted()]
+
 /** Everything that makes one upload another. */
-const fingerprintOf = (file: Pick<ListedFile, "name" | "downloadLimit" | "sizeBytes" | "sha256">): string =>
+const fingerprintOf = (
+  file: Pick<ListedFile, "name" | "downloadLimit" | "sizeBytes" | "sha256">,
+  audience: ChosenAudience,
+): string =>
   createHash("sha256")
-    .update(JSON.stringify([file.name, file.downloadLimit, file.sizeBytes, file.sha256]))
+    .update(JSON.stringify([file.name, file.downloadLimit, file.sizeBytes, file.sha256, ...recipientsOf(audience)]))
     .digest("hex")
 
 /**
@@ -53,8 +61,13 @@ export async function claimIdempotencyKey(
 }
 
 /** The statement by which the batch that publishes the file also answers for the key. */
-export const answerIdempotently = (deps: Deps, ownerId: string, claim: KeyClaim, file: ListedFile): Statement =>
-  answerKey(deps.db, ownerId, claim, fingerprintOf(file), JSON.stringify(file))
+export const answerIdempotently = (
+  deps: Deps,
+  ownerId: string,
+  claim: KeyClaim,
+  file: ListedFile,
+  audience: ChosenAudience,
+): Statement => answerKey(deps.db, ownerId, claim, fingerprintOf(file, audience), JSON.stringify(file))
 
 /** Lets go of a key whose request came to nothing. Where that fails too, it is free again in a while. */
 export async function forgetIdempotencyKey(deps: Deps & Pick<Powers, "log">, ownerId: string, claim: KeyClaim): Promise<void> {
@@ -71,7 +84,7 @@ export async function forgetIdempotencyKey(deps: Deps & Pick<Powers, "log">, own
  */
 export async function repeatAnswer(
   answered: Answered,
-  upload: { name: { name: string }; downloadLimit: number | null },
+  upload: { name: { name: string }; downloadLimit: number | null; audience: ChosenAudience },
   chunks: AsyncIterable<Uint8Array>,
   maxBytes: number,
 ): Promise<ListedFile> {
@@ -82,9 +95,8 @@ export async function repeatAnswer(
     if (sizeBytes > maxBytes) throw tooLarge(maxBytes)
     hash.update(chunk)
   }
-  const { downloadLimit, name } = upload
-  if (fingerprintOf({ name: name.name, downloadLimit, sizeBytes, sha256: hash.digest("hex") }) === answered.fingerprint) {
-    return answered.file
-  }
+  const { downloadLimit, name, audience } = upload
+  const sent = { name: name.name, downloadLimit, sizeBytes, sha256: hash.digest("hex") }
+  if (fingerprintOf(sent, audience) === answered.fingerprint) return answered.file
   throw new AppError("idempotency_key_reused", { detail: "This Idempotency-Key was used for another upload. Take a new one." })
 }

@@ -5,7 +5,6 @@ import { runBatch } from "../db/client.ts"
 import { isConstraintFailure } from "../db/d1-errors.ts"
 import {
   type LinkAccess,
-  type LinkPosition,
   type LinkScope,
   claimLinkAccess,
   countDownloads,
@@ -20,8 +19,9 @@ import { confirmUser } from "../db/users.ts"
 import { AppError } from "../errors.ts"
 import { newId } from "../ids.ts"
 import { ONCE_MS, auditEvent } from "./audit.ts"
+import { type Listing, cursorAfter, cutPage, positionAt } from "./cursor.ts"
 import { type DownloadState, type SendTerms, HOLD_MS, downloadState, termsHold } from "./downloads.ts"
-import { type SealedRow, findFile } from "./files.ts"
+import { type SealedRow, findFileFor } from "./files.ts"
 import { takeLimit } from "./limits.ts"
 import type { Powers } from "./powers.ts"
 import { type Caller, callerFrom, readAccessToken } from "./sessions.ts"
@@ -65,7 +65,7 @@ export async function mintLink(
     throw new AppError("validation_failed", { detail: message, fields: [{ field: "expiresIn", rule: "too_big", message }] })
   }
   await takeLimit(deps, "link-mint", caller.userId)
-  const { file } = await findFile(deps, fileId)
+  const { file } = await findFileFor(deps, caller.userId, fileId)
   if (file.downloadLimit !== null && (await countDownloads(deps.db, fileId, caller.userId)) >= file.downloadLimit) throw usedUp()
   const createdAtMs = deps.now()
   const expiresAtSeconds = Math.floor(createdAtMs / 1000) + lifetimeSeconds
@@ -75,7 +75,7 @@ export async function mintLink(
   try {
     await runBatch(deps.db, [
       confirmUser(deps.db, caller.userId),
-      insertLink(deps.db, { id: claims.linkId, fileId, userId: caller.userId, createdAtMs, expiresAtMs }),
+      insertLink(deps.db, { id: claims.linkId, fileId, userId: caller.userId, ownerId: file.ownerId, createdAtMs, expiresAtMs }),
       auditEvent(deps, "link.minted", caller.userId, claims.linkId),
     ])
   } catch (error) {
@@ -160,14 +160,16 @@ async function checkAccess(deps: Deps, claims: LinkClaims, caller: Caller, row: 
   // The link's own user must still be one who may have links at all.
   if (caller.role !== "client" || !caller.isVerified)
     throw new AppError("forbidden", { detail: "This is for clients with a proven e-mail address." })
-  const { link, file, blob } = row ?? { link: null, file: null, blob: null }
+  // Taken off somebody, a file is as good as gone, at once and for every range.
+  if (row?.isForCaller !== true) throw linkNotFound("link or file gone, or not for them")
+  const { link, file, blob, download, claimsUsed } = row
   const isMatch = link?.userId === claims.userId && link.fileId === claims.fileId
   if (!isMatch || file === null || blob === null) throw linkNotFound("link or file gone")
   if (link.revokedAtMs !== null) {
     await noteRefusal(deps, caller.userId, claims.linkId, "withdrawn")
     throw new AppError("link_revoked", { detail: "This link was withdrawn." })
   }
-  return { file, blob, download: row?.download ?? null, claimsUsed: row?.claimsUsed ?? 0 }
+  return { file, blob, download, claimsUsed }
 }
 
 /** What the limit says of a request that has made its claim, if it could. */
@@ -182,12 +184,16 @@ function mayDownload(found: Found, terms: SendTerms | null, requestId: string): 
 
 /** A page of live links in a scope, newest first. */
 export async function pageOfLinks(
-  deps: Pick<Powers, "db" | "now">,
+  deps: Pick<Powers, "db" | "now" | "keys">,
+  caller: Caller,
   scope: LinkScope,
-  query: { after?: LinkPosition; limit: number },
-): Promise<{ links: ListedLink[]; next: LinkPosition | null }> {
-  const rows = await listLinks(deps.db, scope, { ...query, limit: query.limit + 1, nowMs: deps.now() })
-  const links = rows.slice(0, query.limit).map(({ clientId, clientEmail, ...row }) => ({
+  query: { limit: number; cursor?: string | undefined },
+): Promise<{ links: ListedLink[]; nextCursor: string | null }> {
+  const listing: Listing = { callerId: caller.userId, list: "links", terms: { ...scope } }
+  const after = await positionAt(deps, listing, query.cursor)
+  const rows = await listLinks(deps.db, scope, { after, limit: query.limit + 1, nowMs: deps.now() })
+  const { page, next } = cutPage(rows, query.limit, ({ createdAtMs, id }) => ({ key: createdAtMs, id }))
+  const links = page.map(({ clientId, clientEmail, ...row }) => ({
     id: row.id,
     fileId: row.fileId,
     fileName: row.fileName,
@@ -196,8 +202,7 @@ export async function pageOfLinks(
     expiresAtMs: row.expiresAtMs,
     download: downloadState(row),
   }))
-  const last = links.at(-1)
-  return { links, next: rows.length > links.length && last !== undefined ? { createdAtMs: last.createdAtMs, id: last.id } : null }
+  return { links, nextCursor: await cursorAfter(deps, listing, next) }
 }
 
 type RevokeDeps = Pick<Powers, "db" | "now" | "request">

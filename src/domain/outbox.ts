@@ -2,7 +2,6 @@
 // A mail service that is down delays mails; it never fails a request or loses one.
 import {
   type MailFacts,
-  type MailPosition,
   type MailState,
   MAIL_STATES,
   findMail,
@@ -21,10 +20,11 @@ import type { SendFailure, SendResult } from "../mail/mailer.ts"
 import type { Message } from "../mail/messages.ts"
 import { retryAfterMs } from "../protocol/retry-after.ts"
 import { auditEvent } from "./audit.ts"
+import { type Listing, cursorAfter, cutPage, newestAfter } from "./cursor.ts"
 import type { Powers } from "./powers.ts"
 import type { Caller } from "./sessions.ts"
 
-export { MAIL_STATES, type MailState, type MailPosition }
+export { MAIL_STATES, type MailState }
 
 export type OutgoingMail = Message & { id: string; kind: string; recipient: string; createdAtMs: number; expiresAtMs: number }
 
@@ -140,15 +140,20 @@ function listed({ recipient, hasBody, ...mail }: MailFacts, nowMs: number): List
   return { ...mail, state, recipient: maskAddress(recipient), canRetry }
 }
 
-/** A page of mails in a state, newest first. */
+/**
+ * A page of mails in a state, newest first.
+ * @throws AppError `validation_failed` for a cursor of another list
+ */
 export async function pageOfMails(
-  deps: Pick<Powers, "db" | "now">,
-  query: { state: MailState; after?: MailPosition; limit: number },
-): Promise<{ mails: ListedMail[]; next: MailPosition | null }> {
-  const rows = await listMails(deps.db, query.state, query.after, query.limit + 1)
-  const mails = rows.slice(0, query.limit).map((row) => listed(row, deps.now()))
-  const last = mails.at(-1)
-  return { mails, next: rows.length > mails.length && last !== undefined ? { createdAtMs: last.createdAtMs, id: last.id } : null }
+  deps: Pick<Powers, "db" | "now" | "keys">,
+  caller: Caller,
+  query: { state: MailState; cursor?: string | undefined; limit: number },
+): Promise<{ mails: ListedMail[]; nextCursor: string | null }> {
+  const { state, limit } = query
+  const listing: Listing = { callerId: caller.userId, list: "mails", terms: { state } }
+  const rows = await listMails(deps.db, state, await newestAfter(deps, listing, query.cursor), limit + 1)
+  const { page, next } = cutPage(rows, limit, ({ createdAtMs, id }) => ({ key: createdAtMs, id }))
+  return { mails: page.map((row) => listed(row, deps.now())), nextCursor: await cursorAfter(deps, listing, next) }
 }
 
 /**

@@ -8,11 +8,13 @@ import { type BlobRow, type PublicationTerms, insertBlob, insertUploadedFile } f
 import { deleteUpload } from "../db/uploads.ts"
 import { confirmOps, findUser } from "../db/users.ts"
 import { AppError } from "../errors.ts"
+import { type ChosenAudience, grantsOfNewFile } from "./audiences.ts"
 import { auditEvent } from "./audit.ts"
 import type { DocumentName } from "./document-name.ts"
 import type { ListedFile } from "./files.ts"
 import type { Powers } from "./powers.ts"
 import { quotaFault } from "./quota.ts"
+import { searchKey } from "./search-key.ts"
 
 export const FIRST_VERSION = 1
 
@@ -20,7 +22,15 @@ export const FIRST_VERSION = 1
 export const newObjectKey = (): string => toHex(randomBytes(20))
 
 /** What is known of a document while it is being stored. */
-export type Draft = { fileId: string; objectKey: string; ownerId: string; name: DocumentName; downloadLimit: number | null }
+export type Draft = {
+  fileId: string
+  objectKey: string
+  ownerId: string
+  name: DocumentName
+  downloadLimit: number | null
+  /** Whom the file is for from its first moment on. */
+  audience: ChosenAudience
+}
 
 /** The row of a draft's bytes once they are sealed. */
 export function blobRow(draft: Draft, stored: { sizeBytes: number; sha256: string; wrapped: WrappedFileKey }): BlobRow {
@@ -56,14 +66,17 @@ export async function publish(
 ): Promise<ListedFile | null> {
   const createdAtMs = deps.now()
   const { fileId: id, ownerId, name, downloadLimit } = draft
+  const { audience } = draft.audience
   const { sizeBytes, sha256 } = blob
-  const file = { id, name: name.name, type: name.type, createdAtMs, downloadLimit, sizeBytes, sha256 }
-  const row = { id, ownerId, version: FIRST_VERSION, name: name.name, type: name.type, createdAtMs, downloadLimit }
+  const known = { id, name: name.name, type: name.type, createdAtMs, downloadLimit, audience, sizeBytes }
+  const file = { ...known, sha256 }
+  const row = { ...known, ownerId, version: FIRST_VERSION, nameKey: searchKey(name.name) }
   try {
     await runBatch(deps.db, [
       confirmOps(deps.db, ownerId),
       insertUploadedFile(deps.db, row, draft.objectKey, { sizeBytes, quota: deps.policy, ...held }),
       insertBlob(deps.db, blob),
+      ...grantsOfNewFile(deps, id, draft.audience),
       deleteUpload(deps.db, draft.objectKey),
       ...(more?.(file) ?? []),
       auditEvent(deps, "file.uploaded", ownerId, id),

@@ -16,6 +16,7 @@ import {
 } from "../db/resumable-uploads.ts"
 import { AppError, type ErrorCode } from "../errors.ts"
 import { type ContentDeps, contentSource, readContent, withContentStream } from "./content.ts"
+import { FOR_EVERYONE } from "./audiences.ts"
 import { digestMismatch } from "./digests.ts"
 import { requireCleanScan, requireDocument } from "./document-check.ts"
 import type { MemoryLease } from "./memory.ts"
@@ -97,6 +98,7 @@ async function checkAndPublish(deps: CompletionDeps, held: HeldUpload, memory: M
     ownerId: row.ownerId,
     name: { name: row.name, type: row.type },
     downloadLimit: row.downloadLimit,
+    audience: FOR_EVERYONE,
   }
   const wrapped = { keyId: row.keyId, wrappedKey, commitment }
   const unhashed = blobRow(draft, { sizeBytes: row.lengthBytes, sha256: UNKNOWN_SHA256, wrapped })

@@ -8,7 +8,6 @@ import { isConstraintFailure } from "../db/d1-errors.ts"
 import type { Role } from "../db/schema.ts"
 import {
   type CallerRow,
-  type SessionPosition,
   claimRefreshToken,
   confirmSession,
   findCaller,
@@ -24,6 +23,7 @@ import { type Proof, confirmProof, endSessionsOf, hasSessionsToEnd } from "../db
 import { AppError } from "../errors.ts"
 import { type AccountMail, commitWithMail } from "./account-mail.ts"
 import { ONCE_MS, auditEvent } from "./audit.ts"
+import { type Listing, cursorAfter, cutPage, newestAfter } from "./cursor.ts"
 import { takeLimit } from "./limits.ts"
 import type { Powers } from "./powers.ts"
 import { newId } from "../ids.ts"
@@ -202,8 +202,6 @@ export async function endOwnSession(deps: Deps, caller: Caller, id: string): Pro
   }
 }
 
-export type { SessionPosition }
-
 /** A session as its owner sees it. */
 export type ListedSession = {
   id: string
@@ -216,15 +214,20 @@ export type ListedSession = {
   isCurrent: boolean
 }
 
-/** A page of the caller's live sessions, newest first. */
+/**
+ * A page of the caller's live sessions, newest first.
+ * @throws AppError `validation_failed` for a cursor of another list
+ */
 export async function pageOfSessions(
   deps: Deps,
   caller: Caller,
-  query: { after?: SessionPosition; limit: number },
-): Promise<{ sessions: ListedSession[]; next: SessionPosition | null }> {
-  const rows = await listSessions(deps.db, caller.userId, { ...query, limit: query.limit + 1, nowMs: deps.now() })
-  const page = rows.slice(0, query.limit)
-  const last = page.at(-1)
+  { limit, cursor }: { limit: number; cursor?: string | undefined },
+): Promise<{ sessions: ListedSession[]; nextCursor: string | null }> {
+  const listing: Listing = { callerId: caller.userId, list: "sessions", terms: {} }
+  const after = await newestAfter(deps, listing, cursor)
+  const from = after === undefined ? {} : { after }
+  const rows = await listSessions(deps.db, caller.userId, { ...from, limit: limit + 1, nowMs: deps.now() })
+  const { page, next } = cutPage(rows, limit, ({ createdAtMs, id }) => ({ key: createdAtMs, id }))
   return {
     sessions: page.map(({ idleEndMs, ...row }) => ({
       ...row,
@@ -232,7 +235,7 @@ export async function pageOfSessions(
       expiresAtMs: Math.min(row.expiresAtMs, idleEndMs ?? row.expiresAtMs),
       isCurrent: row.id === caller.sessionId,
     })),
-    next: rows.length > page.length && last !== undefined ? { createdAtMs: last.createdAtMs, id: last.id } : null,
+    nextCursor: await cursorAfter(deps, listing, next),
   }
 }
 

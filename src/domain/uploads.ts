@@ -18,6 +18,7 @@ import {
 import { AppError } from "../errors.ts"
 import { memorySource } from "../office/byte-source.ts"
 import type { StoredPart } from "../blobs/store.ts"
+import type { ChosenAudience } from "./audiences.ts"
 import { type Digests, type ExpectedDigests, createDigests, digestMismatch } from "./digests.ts"
 import { parseDocumentName } from "./document-name.ts"
 import { requireCleanScan, requireDocument, requireStart } from "./document-check.ts"
@@ -46,6 +47,8 @@ export type UploadRequest = {
   expected: ExpectedDigests
   /** How often each client may download the file; null for no limit. */
   downloadLimit: number | null
+  /** Whom it is for from its first moment on. */
+  audience: ChosenAudience
   /** The client's own name for this request: sent again, it makes no second file. */
   idempotencyKey: string | null
 }
@@ -56,14 +59,14 @@ export type UploadRequest = {
  *   `quota_exceeded`, `scanner_unavailable`, `idempotency_key_in_use`, `idempotency_key_reused`; nothing is stored then · `busy` when too many transfers are running
  */
 export async function receiveDocument(deps: UploadDeps, upload: UploadRequest): Promise<ListedFile> {
-  const { ownerId, downloadLimit, idempotencyKey } = upload
+  const { ownerId, downloadLimit, audience, idempotencyKey } = upload
   const name = parseDocumentName(upload.sentName)
-  const draft = { fileId: newId(), objectKey: newObjectKey(), ownerId, name, downloadLimit }
+  const draft = { fileId: newId(), objectKey: newObjectKey(), ownerId, name, downloadLimit, audience }
   if (idempotencyKey === null) return receiveDraft(deps, draft, upload, {})
   const claim = await claimIdempotencyKey(deps, ownerId, idempotencyKey)
   if (claim.kind === "answered") return repeatAnswer(claim, draft, upload.chunks, deps.policy.maxFileBytes)
   try {
-    const more = (file: ListedFile) => [answerIdempotently(deps, ownerId, claim, file)]
+    const more = (file: ListedFile) => [answerIdempotently(deps, ownerId, claim, file, audience)]
     return await receiveDraft(deps, draft, upload, { idempotency: claim, more })
   } catch (error) {
     // The client may try again with what it has mended. If the file appeared all the same, its answer stays.

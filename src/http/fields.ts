@@ -1,9 +1,7 @@
 // Fields that several requests share, as zod schemas: each turns what was sent into the form that the rules
 // use, or says which rule it breaks.
 import { z } from "zod"
-import { parseFilePosition } from "../domain/cursor.ts"
 import { type EmailAddress, parseEmailAddress } from "../domain/email-address.ts"
-import type { FilePosition } from "../domain/files.ts"
 import { fieldError } from "../errors.ts"
 import { isId } from "../ids.ts"
 import { PASSWORD_MAX_CHARS, passwordFault } from "../domain/password-rules.ts"
@@ -76,9 +74,38 @@ export const currentPasswordField = z.string("A password is needed.").max(4000, 
 /** An id in a query. */
 export const idField = z.string().refine(isId, "This is not an id.")
 
-export const cursorField = z.string().transform((text, context): FilePosition => {
-  const position = parseFilePosition(text)
-  if (position !== null) return position
-  context.addIssue({ code: "custom", message: "This is not a cursor from an earlier answer.", params: { rule: "cursor" } })
-  return z.NEVER
-})
+/** Ids of which a body gives so many at most. */
+export const idsField = (max: number) => z.array(idField, "Give a list of ids.").max(max, `Give at most ${String(max)} ids.`)
+
+/** The same in a query, with commas between. */
+export const idsParameter = (max: number) =>
+  z
+    .string()
+    .transform((text) => text.split(","))
+    .pipe(idsField(max))
+
+/** What a cursor says is for the list to find out; none is longer. */
+export const cursorField = z.string().max(6000, "This is not a cursor from an earlier answer.")
+
+/** One of few words in a query. */
+export const wordField = <const Words extends readonly [string, ...string[]]>(words: Words) =>
+  z.enum(words, `Give one of: ${words.join(", ")}.`)
+
+const CONTROL = /\p{Cc}/u
+
+/** Part of a name, in any script. */
+export const searchField = z
+  .string()
+  .min(1, "Give at least one character.")
+  .max(200, "Give at most 200 characters.")
+  .refine((text) => text.isWellFormed() && !CONTROL.test(text), "Names hold no control characters.")
+
+/** Characters that hide or reorder text, as in names of documents. */
+const DECEPTIVE = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/u
+
+/** A name that people give to something, e.g. a group: with single spaces, in Unicode NFC. */
+export const nameField = z
+  .string("A name is needed.")
+  .refine((text) => text.isWellFormed() && !DECEPTIVE.test(text), "A name holds no control or invisible characters.")
+  .transform((text) => text.normalize("NFC").trim().replaceAll(/\s+/g, " "))
+  .pipe(z.string().min(1, "A name is needed.").max(100, "A name has at most 100 characters."))

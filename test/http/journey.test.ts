@@ -40,8 +40,9 @@ describe("the journey of a document", () => {
       createdAt: "2026-11-23T12:00:00.000Z",
     })
 
-    const list = await (await api.request("/api/client/files?limit=200", { token: client.tokens.accessToken })).json<ListJson>()
-    expect(list.files.find(({ id }) => id === file.id)).toEqual(file)
+    const path = "/api/client/files?limit=200"
+    const list = await (await api.request(path, { token: client.tokens.accessToken })).json<ListJson>()
+    expect(list.files.find(({ id }) => id === file.id)).toEqual({ ...file, state: "new" })
 
     const minted = await api.request(`/api/client/download/${file.id}`, { token: client.tokens.accessToken })
     expect(minted.status).toBe(200)
@@ -177,7 +178,10 @@ describe("lists", () => {
     "cursor=x",
     "cursor=",
     "limit=2&limit=3",
-    "sort=name",
+    "sort=owner",
+    "search=",
+    "type=pdf",
+    "state=new",
     "cursor=MTIzIDQ1Ng",
   ])("refuse ?%s", async (query) => {
     const api = createTestClient()

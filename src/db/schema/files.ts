@@ -1,6 +1,13 @@
 // Tables of documents: what is kept, for whom, under which links, and what came of them.
-import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core"
+import { check, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core"
+import { sql } from "drizzle-orm"
 import { users } from "./accounts.ts"
+
+/** Whom a file is for: every client, or those chosen by rows of `file_grants`. */
+export const AUDIENCES = ["everyone", "chosen"] as const
+export type Audience = (typeof AUDIENCES)[number]
+
+export const DOCUMENT_TYPES = ["docx", "xlsx", "pptx"] as const
 
 /** A document as people see it. Exists only once its bytes are sealed, checked and complete. */
 export const files = sqliteTable(
@@ -13,14 +20,89 @@ export const files = sqliteTable(
     /** The version that is current; its bytes are the row of `blobs` with this number. */
     version: integer().notNull(),
     name: text().notNull(),
-    type: text({ enum: ["docx", "xlsx", "pptx"] }).notNull(),
+    type: text({ enum: DOCUMENT_TYPES }).notNull(),
     createdAtMs: integer("created_at_ms").notNull(),
     /** How often each client may download it; null for no limit. */
     downloadLimit: integer("download_limit"),
+    audience: text({ enum: AUDIENCES }).notNull().default("everyone"),
+    /** The name as it is searched and sorted by (domain/search-key.ts). */
+    nameKey: text("name_key").notNull().default(""),
+    /** Of the current version: lists sort by it. */
+    sizeBytes: integer("size_bytes").notNull().default(0),
+  },
+  // One index for each order; lists merge the runs of each audience and type (db/file-lists.ts).
+  (table) => [
+    index("files_owner_created").on(table.ownerId, table.audience, table.type, table.createdAtMs, table.id),
+    index("files_owner_name").on(table.ownerId, table.audience, table.type, table.nameKey, table.id),
+    index("files_owner_size").on(table.ownerId, table.audience, table.type, table.sizeBytes, table.id),
+  ],
+)
+
+/** Clients under one name, kept by ops. */
+export const groups = sqliteTable(
+  "groups",
+  {
+    id: text().primaryKey(),
+    name: text().notNull(),
+    /** The one form in which names are compared (domain/search-key.ts). */
+    nameKey: text("name_key").notNull(),
+    createdAtMs: integer("created_at_ms").notNull(),
+  },
+  (table) => [uniqueIndex("groups_name").on(table.nameKey), index("groups_created").on(table.createdAtMs, table.id)],
+)
+
+export const groupMembers = sqliteTable(
+  "group_members",
+  {
+    groupId: text("group_id")
+      .notNull()
+      .references(() => groups.id, { onDelete: "cascade" }),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    addedAtMs: integer("added_at_ms").notNull(),
   },
   (table) => [
-    index("files_created").on(table.createdAtMs, table.id),
-    index("files_owner").on(table.ownerId, table.createdAtMs, table.id),
+    primaryKey({ columns: [table.groupId, table.userId] }),
+    index("group_members_added").on(table.groupId, table.addedAtMs, table.userId),
+    index("group_members_user").on(table.userId, table.groupId),
+  ],
+)
+
+/**
+ * Who may have a file: one row for everyone, or one for each client and group that was chosen. A file with audience
+ * "everyone" has exactly the one row, so that access is a matter of this table alone. Repeats what lists sort and
+ * filter by, so that a page is read from an index however many files there are; whatever changes a file's name or
+ * size changes it here in the same batch.
+ */
+export const fileGrants = sqliteTable(
+  "file_grants",
+  {
+    fileId: text("file_id")
+      .notNull()
+      .references(() => files.id, { onDelete: "cascade" }),
+    /** "everyone", or the id of the client or the group. */
+    audience: text().notNull(),
+    clientId: text("client_id").references(() => users.id, { onDelete: "cascade" }),
+    groupId: text("group_id").references(() => groups.id, { onDelete: "cascade" }),
+    grantedAtMs: integer("granted_at_ms").notNull(),
+    type: text({ enum: DOCUMENT_TYPES }).notNull(),
+    createdAtMs: integer("created_at_ms").notNull(),
+    nameKey: text("name_key").notNull(),
+    sizeBytes: integer("size_bytes").notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.fileId, table.audience] }),
+    index("file_grants_created").on(table.audience, table.type, table.createdAtMs, table.fileId),
+    index("file_grants_name").on(table.audience, table.type, table.nameKey, table.fileId),
+    index("file_grants_size").on(table.audience, table.type, table.sizeBytes, table.fileId),
+    // For the cascades.
+    index("file_grants_client").on(table.clientId),
+    index("file_grants_group").on(table.groupId),
+    check(
+      "file_grants_audience",
+      sql`${table.audience} = coalesce(${table.clientId}, ${table.groupId}, 'everyone') and (${table.clientId} is null or ${table.groupId} is null)`,
+    ),
   ],
 )
 
@@ -73,11 +155,14 @@ export const links = sqliteTable(
     userId: text("user_id")
       .notNull()
       .references(() => users.id, { onDelete: "cascade" }),
+    /** The file's owner, who sees the link in lists. */
+    ownerId: text("owner_id").notNull().default(""),
     createdAtMs: integer("created_at_ms").notNull(),
     expiresAtMs: integer("expires_at_ms").notNull(),
     revokedAtMs: integer("revoked_at_ms"),
   },
   (table) => [
+    index("links_owner").on(table.ownerId, table.createdAtMs, table.id),
     index("links_user").on(table.userId, table.createdAtMs, table.id),
     index("links_file").on(table.fileId, table.createdAtMs, table.id),
     index("links_expiry").on(table.expiresAtMs),

@@ -9,13 +9,16 @@ import {
   getClient,
   pageOfClients,
 } from "../../domain/clients.ts"
-import { formatFilePosition } from "../../domain/cursor.ts"
 import { cursorField, emailField, limitField } from "../fields.ts"
 import type { GuardedEnv } from "../types.ts"
 import { pathId, queryParameters, singleParameters } from "../validate.ts"
 
 const DEFAULT_LIMIT = 50
-const pageQuery = z.strictObject({ limit: limitField.optional(), cursor: cursorField.optional(), email: emailField.optional() })
+const pageQuery = z.strictObject({
+  limit: limitField.default(DEFAULT_LIMIT),
+  cursor: cursorField.optional(),
+  email: emailField.optional(),
+})
 
 const isoTime = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
 
@@ -33,13 +36,8 @@ const clientId = (text: string): string => pathId(text, "client")
 
 export const opsClientRoutes = new Hono<GuardedEnv>()
   .get("/", singleParameters, queryParameters(pageQuery), async (c) => {
-    const { limit, cursor, email } = c.req.valid("query")
-    const { clients, next } = await pageOfClients(c.var.deps, {
-      limit: limit ?? DEFAULT_LIMIT,
-      ...(cursor === undefined ? {} : { after: cursor }),
-      ...(email === undefined ? {} : { email }),
-    })
-    return c.json({ clients: clients.map(clientJson), nextCursor: next === null ? null : formatFilePosition(next) })
+    const { clients, nextCursor } = await pageOfClients(c.var.deps, c.var.caller, c.req.valid("query"))
+    return c.json({ clients: clients.map(clientJson), nextCursor })
   })
   .get("/:id", async (c) => c.json({ client: clientJson(await getClient(c.var.deps, clientId(c.req.param("id")))) }))
   .post("/:id/disable", async (c) => {

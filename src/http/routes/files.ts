@@ -1,18 +1,34 @@
 // Lists of files for both roles, and what ops do with their own.
 import { Hono } from "hono"
 import { z } from "zod"
-import { formatFilePosition } from "../../domain/cursor.ts"
 import { openContent } from "../../domain/content.ts"
 import { limitDownloads } from "../../domain/downloads.ts"
-import { type FilePage, type ListedFile, deleteOwnFile, findOwnFile, pageOfFiles } from "../../domain/files.ts"
+import {
+  type ClientFile,
+  FILE_SORTS,
+  type ListedFile,
+  deleteOwnFile,
+  findOwnFile,
+  pageOfFilesFor,
+  pageOfOwnFiles,
+} from "../../domain/files.ts"
+import { DOCUMENT_TYPES } from "../../domain/document-name.ts"
 import { documentResponse } from "../document-response.ts"
-import { cursorField, downloadLimitField, limitField } from "../fields.ts"
+import { cursorField, downloadLimitField, limitField, searchField, wordField } from "../fields.ts"
 import type { GuardedEnv } from "../types.ts"
 import { jsonBody, limitJson, pathId, queryParameters, requireJson, singleParameters } from "../validate.ts"
 
 const DEFAULT_LIMIT = 50
 const changes = z.strictObject({ downloadLimit: downloadLimitField })
-const pageQuery = z.strictObject({ limit: limitField.optional(), cursor: cursorField.optional() })
+const pageFields = {
+  limit: limitField.default(DEFAULT_LIMIT),
+  cursor: cursorField.optional(),
+  sort: wordField(FILE_SORTS).default("-createdAt"),
+  search: searchField.optional(),
+  type: wordField(DOCUMENT_TYPES).optional(),
+}
+const opsQuery = z.strictObject({ ...pageFields, state: wordField(["everyone", "chosen"]).optional() })
+const clientQuery = z.strictObject({ ...pageFields, state: wordField(["new", "downloaded"]).optional() })
 
 /** Exactly what callers see of a file. */
 export const fileJson = (file: ListedFile) => ({
@@ -25,27 +41,26 @@ export const fileJson = (file: ListedFile) => ({
 })
 
 /** What its owner sees besides. */
-const ownFileJson = (file: ListedFile) => ({ ...fileJson(file), downloadLimit: file.downloadLimit })
-
-const pageJson = (page: FilePage, show: (file: ListedFile) => object) => ({
-  files: page.files.map(show),
-  nextCursor: page.next === null ? null : formatFilePosition(page.next),
+const ownFileJson = (file: ListedFile) => ({
+  ...fileJson(file),
+  downloadLimit: file.downloadLimit,
+  audience: file.audience,
 })
 
-function pageOf({ limit, cursor }: z.output<typeof pageQuery>) {
-  return { limit: limit ?? DEFAULT_LIMIT, ...(cursor === undefined ? {} : { after: cursor }) }
-}
+/** What a client sees besides. */
+const clientFileJson = (file: ClientFile) => ({ ...fileJson(file), state: file.state })
 
-/** What clients may have: every file, as long as files have no audience. */
-export const clientFileRoutes = new Hono<GuardedEnv>().get("/", singleParameters, queryParameters(pageQuery), async (c) =>
-  c.json(pageJson(await pageOfFiles(c.var.deps, pageOf(c.req.valid("query"))), fileJson)),
-)
+/** What clients may have. */
+export const clientFileRoutes = new Hono<GuardedEnv>().get("/", singleParameters, queryParameters(clientQuery), async (c) => {
+  const { files, nextCursor } = await pageOfFilesFor(c.var.deps, c.var.caller, c.req.valid("query"))
+  return c.json({ files: files.map(clientFileJson), nextCursor })
+})
 
 /** An operations user's own files. */
 export const opsFileRoutes = new Hono<GuardedEnv>()
-  .get("/", singleParameters, queryParameters(pageQuery), async (c) => {
-    const query = { ...pageOf(c.req.valid("query")), ownerId: c.var.caller.userId }
-    return c.json(pageJson(await pageOfFiles(c.var.deps, query), ownFileJson))
+  .get("/", singleParameters, queryParameters(opsQuery), async (c) => {
+    const { files, nextCursor } = await pageOfOwnFiles(c.var.deps, c.var.caller, c.req.valid("query"))
+    return c.json({ files: files.map(ownFileJson), nextCursor })
   })
   .get("/:id/content", async (c) => {
     const found = await findOwnFile(c.var.deps, c.var.caller.userId, pathId(c.req.param("id")))

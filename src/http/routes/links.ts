@@ -2,9 +2,8 @@
 import { Hono } from "hono"
 import { z } from "zod"
 import { openContent } from "../../domain/content.ts"
-import { formatFilePosition } from "../../domain/cursor.ts"
 import { watchDownload } from "../../domain/downloads.ts"
-import { findFile } from "../../domain/files.ts"
+import { findFileFor } from "../../domain/files.ts"
 import {
   type LinkScope,
   type ListedLink,
@@ -23,14 +22,14 @@ import { pathId, queryParameters, singleParameters } from "../validate.ts"
 
 const DEFAULT_LIMIT = 50
 const mintQuery = z.strictObject({ expiresIn: secondsField.optional() })
-const pageFields = { limit: limitField.optional(), cursor: cursorField.optional() }
+const pageFields = { limit: limitField.default(DEFAULT_LIMIT), cursor: cursorField.optional() }
 const scopeFields = { file: idField.optional(), client: idField.optional() }
 
 /** GET /:id makes a link. HEAD, which Hono sends here too, must not. */
 export const linkMintRoutes = new Hono<GuardedEnv>().get("/:id", singleParameters, queryParameters(mintQuery), async (c) => {
   const id = pathId(c.req.param("id"))
   if (c.req.method === "HEAD") {
-    await findFile(c.var.deps, id)
+    await findFileFor(c.var.deps, c.var.caller.userId, id)
     return c.body(null, 200, { "Content-Type": "application/json" })
   }
   const { url } = await mintLink(c.var.deps, c.var.caller, id, c.req.valid("query").expiresIn)
@@ -54,24 +53,20 @@ const linkJson = (link: ListedLink) => ({
 const isoTime = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
 
 async function pageJson<T>(
-  deps: GuardedEnv["Variables"]["deps"],
+  { deps, caller }: Pick<GuardedEnv["Variables"], "deps" | "caller">,
   scope: LinkScope,
-  query: { limit?: number | undefined; cursor?: { createdAtMs: number; id: string } | undefined },
+  query: { limit: number; cursor?: string | undefined },
   show: (link: ListedLink) => T,
 ) {
-  const { limit, cursor } = query
-  const page = await pageOfLinks(deps, scope, {
-    limit: limit ?? DEFAULT_LIMIT,
-    ...(cursor === undefined ? {} : { after: cursor }),
-  })
-  return { links: page.links.map(show), nextCursor: page.next === null ? null : formatFilePosition(page.next) }
+  const { links, nextCursor } = await pageOfLinks(deps, caller, scope, query)
+  return { links: links.map(show), nextCursor }
 }
 
 /** A client's own live links. */
 export const clientLinkRoutes = new Hono<GuardedEnv>()
   .get("/", singleParameters, queryParameters(z.strictObject(pageFields)), async (c) => {
     const scope = { userId: c.var.caller.userId }
-    return c.json(await pageJson(c.var.deps, scope, c.req.valid("query"), linkJson))
+    return c.json(await pageJson(c.var, scope, c.req.valid("query"), linkJson))
   })
   .delete("/", async (c) => {
     const revoked = await revokeAllLinks(c.var.deps, c.var.caller, { userId: c.var.caller.userId })
@@ -93,7 +88,7 @@ export const opsLinkRoutes = new Hono<GuardedEnv>()
   .get("/", singleParameters, queryParameters(z.strictObject({ ...pageFields, ...scopeFields })), async (c) => {
     const scope = opsScope(c.var.caller.userId, c.req.valid("query"))
     const show = (link: ListedLink) => ({ ...linkJson(link), client: link.client })
-    return c.json(await pageJson(c.var.deps, scope, c.req.valid("query"), show))
+    return c.json(await pageJson(c.var, scope, c.req.valid("query"), show))
   })
   .delete("/", singleParameters, queryParameters(z.strictObject(scopeFields)), async (c) => {
     const { file, client } = c.req.valid("query")

@@ -1,7 +1,6 @@
 // Mails on their way, for operators: which did not go, why, and another try. Never what a mail says.
 import { Hono } from "hono"
 import { z } from "zod"
-import { formatFilePosition } from "../../domain/cursor.ts"
 import { type ListedMail, MAIL_STATES, pageOfMails, retryMail } from "../../domain/outbox.ts"
 import { cursorField, limitField } from "../fields.ts"
 import type { GuardedEnv } from "../types.ts"
@@ -10,7 +9,7 @@ import { pathId, queryParameters, singleParameters } from "../validate.ts"
 const DEFAULT_LIMIT = 50
 const pageQuery = z.strictObject({
   state: z.enum(MAIL_STATES, "Give due, sent or dead.").default("dead"),
-  limit: limitField.optional(),
+  limit: limitField.default(DEFAULT_LIMIT),
   cursor: cursorField.optional(),
 })
 
@@ -32,10 +31,8 @@ const mailJson = (mail: ListedMail) => ({
 
 export const opsMailRoutes = new Hono<GuardedEnv>()
   .get("/", singleParameters, queryParameters(pageQuery), async (c) => {
-    const { state, limit, cursor } = c.req.valid("query")
-    const after = cursor === undefined ? {} : { after: cursor }
-    const { mails, next } = await pageOfMails(c.var.deps, { state, limit: limit ?? DEFAULT_LIMIT, ...after })
-    return c.json({ mails: mails.map(mailJson), nextCursor: next === null ? null : formatFilePosition(next) })
+    const { mails, nextCursor } = await pageOfMails(c.var.deps, c.var.caller, c.req.valid("query"))
+    return c.json({ mails: mails.map(mailJson), nextCursor })
   })
   .post("/:id/retry", async (c) => {
     const mail = await retryMail(c.var.deps, c.var.caller, pathId(c.req.param("id"), "mail"))

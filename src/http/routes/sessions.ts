@@ -3,7 +3,6 @@ import { Hono } from "hono"
 import { z } from "zod"
 import { checkLogin } from "../../domain/accounts.ts"
 import { parseEmailAddress } from "../../domain/email-address.ts"
-import { formatFilePosition } from "../../domain/cursor.ts"
 import {
   type ListedSession,
   type Role,
@@ -74,7 +73,7 @@ export const ownSessionRoutes = new Hono<GuardedEnv>()
   })
 
 const DEFAULT_LIMIT = 50
-const pageQuery = z.strictObject({ limit: limitField.optional(), cursor: cursorField.optional() })
+const pageQuery = z.strictObject({ limit: limitField.default(DEFAULT_LIMIT), cursor: cursorField.optional() })
 const endQuery = z.strictObject({ except: z.literal("current", "The only exception there is: current.").optional() })
 
 /** Exactly what a person sees of an own session: nothing of where it came from. */
@@ -90,10 +89,8 @@ const sessionJson = (session: ListedSession) => ({
 /** A person's own sessions: seeing them, ending one or all. */
 export const sessionListRoutes = new Hono<GuardedEnv>()
   .get("/", singleParameters, queryParameters(pageQuery), async (c) => {
-    const { limit, cursor } = c.req.valid("query")
-    const query = { limit: limit ?? DEFAULT_LIMIT, ...(cursor === undefined ? {} : { after: cursor }) }
-    const { sessions, next } = await pageOfSessions(c.var.deps, c.var.caller, query)
-    return c.json({ sessions: sessions.map(sessionJson), nextCursor: next === null ? null : formatFilePosition(next) })
+    const { sessions, nextCursor } = await pageOfSessions(c.var.deps, c.var.caller, c.req.valid("query"))
+    return c.json({ sessions: sessions.map(sessionJson), nextCursor })
   })
   .delete("/", singleParameters, queryParameters(endQuery), async (c) => {
     const keepsCurrent = c.req.valid("query").except === "current"

@@ -1,6 +1,7 @@
 // One document in one request, streamed through: POST /upload as multipart/form-data, field `file`; PUT /upload/{name} as it is.
 import { type Context, Hono } from "hono"
 import { z } from "zod"
+import { FOR_EVERYONE, type ChosenAudience, requireRecipients } from "../../domain/audiences.ts"
 import { type ExpectedDigests, createDigests, digestMismatch } from "../../domain/digests.ts"
 import { tooLarge } from "../../domain/parts.ts"
 import { requireQuota } from "../../domain/quota.ts"
@@ -9,9 +10,10 @@ import { AppError, fieldError } from "../../errors.ts"
 import { type BodySource, createBodySource } from "../../protocol/body.ts"
 import { type FormPart, multipartBoundary, readMultipart } from "../../protocol/multipart.ts"
 import { announcedDigests } from "../announced-digests.ts"
-import { downloadLimitText, parseDownloadLimit } from "../fields.ts"
+import { downloadLimitText, idsParameter, parseDownloadLimit, wordField } from "../fields.ts"
 import type { GuardedEnv } from "../types.ts"
 import { queryParameters, singleParameters } from "../validate.ts"
+import { MAX_CLIENTS, MAX_GROUPS } from "./audiences.ts"
 import { fileJson } from "./files.ts"
 
 /** Room for boundaries and part headers around a file of the greatest size. */
@@ -93,7 +95,21 @@ const DOWNLOAD_LIMIT = "downloadLimit"
 /** As many digits as fit. */
 const MAX_LIMIT_BYTES = 16
 /** What the document is published with, so that there is no moment without it. */
-const uploadQuery = z.strictObject({ downloadLimit: downloadLimitText.optional() })
+const uploadQuery = z.strictObject({
+  downloadLimit: downloadLimitText.optional(),
+  audience: wordField(["everyone", "chosen"]).optional(),
+  clients: idsParameter(MAX_CLIENTS).optional(),
+  groups: idsParameter(MAX_GROUPS).optional(),
+})
+
+/** Naming somebody means them alone; naming nobody, everyone. */
+function audienceOf({ audience, clients, groups }: z.output<typeof uploadQuery>): ChosenAudience {
+  const isNamed = clients !== undefined || groups !== undefined
+  if (audience === "everyone" && isNamed)
+    throw fieldError("audience", "contradiction", "A file is for everyone, or for the clients and groups that you name.")
+  if (!isNamed && audience !== "chosen") return FOR_EVERYONE
+  return { audience: "chosen", clients: clients ?? [], groups: groups ?? [] }
+}
 
 /** The document's part, after the settings that may stand before it. */
 async function settingsAndFile(parts: AsyncGenerator<FormPart, void>, query: { downloadLimit?: number | undefined }) {
@@ -163,10 +179,12 @@ export const uploadRoutes = new Hono<GuardedEnv>()
     const expected = announcedDigests(headers, "Repr-Digest") ?? {}
     const content = contentDigestCheck(announcedDigests(headers, "Content-Digest"))
     const key = idempotencyKey(c)
+    const audience = audienceOf(c.req.valid("query"))
     const atMostBytes = announcedBytes(c, MULTIPART_OVERHEAD_BYTES)
     const body = c.req.raw.body as ReadableStream<Uint8Array> | null
     if (body === null) throw fieldError("file", "missing", "Send the document in the field `file`.")
     await requireRoom(c, atMostBytes, MULTIPART_OVERHEAD_BYTES)
+    await requireRecipients(c.var.deps, audience)
     // A document refused halfway is still taken to its end, so that the client hears why.
     const drainBytes = c.var.deps.policy.maxFileBytes + MULTIPART_OVERHEAD_BYTES
     const parts = readMultipart(content === null ? body : watched(body, content.seeForm), boundary, drainBytes)
@@ -174,7 +192,7 @@ export const uploadRoutes = new Hono<GuardedEnv>()
       const { part, sentName, downloadLimit } = await settingsAndFile(parts, c.req.valid("query"))
       const chunks = onlyPart(part, parts, content?.check ?? ignore, content?.seeFile ?? ignore)
       const { userId: ownerId } = c.var.caller
-      return await answer(c, { ownerId, sentName, chunks, atMostBytes, expected, downloadLimit, idempotencyKey: key })
+      return await answer(c, { ownerId, sentName, chunks, atMostBytes, expected, downloadLimit, audience, idempotencyKey: key })
     } finally {
       await parts.return()
     }
@@ -190,15 +208,17 @@ export const uploadRoutes = new Hono<GuardedEnv>()
     const expected = announcedDigests(headers, "Repr-Digest") ?? {}
     const content = contentDigestCheck(announcedDigests(headers, "Content-Digest"))
     const key = idempotencyKey(c)
+    const audience = audienceOf(c.req.valid("query"))
     const sentName = nameOf(c)
     const atMostBytes = announcedBytes(c, 0)
     await requireRoom(c, atMostBytes, 0)
+    await requireRecipients(c.var.deps, audience)
     const source = createBodySource((c.req.raw.body ?? new Blob([]).stream()) as ReadableStream<Uint8Array>)
     try {
       const chunks = wholeBody(source, content)
       const { userId: ownerId } = c.var.caller
       const downloadLimit = c.req.valid("query").downloadLimit ?? null
-      return await answer(c, { ownerId, sentName, chunks, atMostBytes, expected, downloadLimit, idempotencyKey: key })
+      return await answer(c, { ownerId, sentName, chunks, atMostBytes, expected, downloadLimit, audience, idempotencyKey: key })
     } finally {
       await source.close(c.var.deps.policy.maxFileBytes)
     }

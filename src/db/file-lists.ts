@@ -1,0 +1,136 @@
+// Pages of files, read from indexes alone. What a list shows is spread over runs: for a client the files of everyone,
+// their own and those of each of their groups; for an owner those for everyone and the chosen ones; each by type. In
+// every order each run is a stretch of one index, and a recursive query merges the runs: SQLite takes the next row out
+// of a queue that is sorted as the list is, and puts that row's successor in the same run in its place
+// (sqlite.org/lang_with.html, "Controlling Depth-First Versus Breadth-First Search"). So a page costs a few reads for
+// each run and each row of it, however many files there are and wherever the page begins.
+import { type SQL, sql } from "drizzle-orm"
+import { EVERYONE } from "./audiences.ts"
+import type { Db } from "./client.ts"
+import { AUDIENCES, type Audience, DOCUMENT_TYPES, type files } from "./schema.ts"
+
+export const FILE_SORTS = ["name", "-name", "createdAt", "-createdAt", "size", "-size"] as const
+export type FileSort = (typeof FILE_SORTS)[number]
+export type FilePosition = { key: string | number; id: string }
+type DocumentType = (typeof files.$inferSelect)["type"]
+
+export type FileQuery = {
+  sort: FileSort
+  type?: DocumentType | undefined
+  /** As domain/search-key.ts makes it. */
+  search?: string | undefined
+  after?: FilePosition | undefined
+  limit: number
+}
+
+/** A row of a page, or one where the walk has stopped without looking further. */
+export type ListedRow = {
+  id: string
+  name: string
+  type: DocumentType
+  createdAtMs: number
+  downloadLimit: number | null
+  audience: Audience
+  sizeBytes: number
+  sha256: string
+  /** What the list is sorted by. */
+  key: string | number
+  isMatch: 0 | 1
+  /** The budget of a run was used up here: what follows was not looked at. */
+  isEnd: 0 | 1
+  isDelivered: 0 | 1
+}
+
+/** Rows that one request looks through when it searches or filters by what no index knows. */
+// Written into the SQL: D1 binds numbers as floating point, and shares of it must be whole.
+export const SCAN_ROWS = 20_000
+
+const columns = { name: "name_key", createdAt: "created_at_ms", size: "size_bytes" } as const
+
+type Walk = {
+  /** The table that is walked, and the name of its files' ids. */
+  table: SQL
+  id: SQL
+  /** Selects the runs: audience and type. */
+  runs: SQL
+  /** Rows of a run, of the table as f and the run as s. */
+  inRun: SQL
+  /** What else must hold, of the row as r. */
+  filters: readonly SQL[]
+  /** The client whose downloads are asked for. */
+  clientId: string | null
+}
+
+function walk(db: Db, { table, id, runs, inRun, filters, clientId }: Walk, query: FileQuery): Promise<ListedRow[]> {
+  const { sort, after, limit } = query
+  const column = sql.raw(columns[sort.replace("-", "") as keyof typeof columns])
+  const [beyond, order] = sort.startsWith("-") ? [sql`<`, sql`desc`] : [sql`>`, sql`asc`]
+  const first = (from: SQL) =>
+    sql`(select f.rowid from ${table} f where ${inRun} ${from} order by f.${column} ${order}, f.${id} ${order} limit 1)`
+  const row = sql`s.audience, s.type, r.${column}, r.${id}, ${filters.length === 0 ? sql`1` : sql.join([...filters], sql` and `)}`
+  const start = after === undefined ? sql`` : sql`and (f.${column}, f.${id}) ${beyond} (${after.key}, ${after.id})`
+  const isDelivered = clientId === null ? sql`0` : delivered(sql`f.id`, clientId)
+  return db.all<ListedRow>(sql`
+    with recursive runs(audience, type) as (${runs}),
+    budget(rows) as (select max(200, ${sql.raw(String(SCAN_ROWS))} / (select count(*) from runs))),
+    walked(audience, type, key, id, ok, i) as (
+      select ${row}, 1 from runs s cross join ${table} r on r.rowid = ${first(start)}
+      union all
+      select ${row}, s.i + 1 from walked s cross join ${table} r on r.rowid = ${first(sql`and (f.${column}, f.${id}) ${beyond} (s.key, s.id)`)}
+        where s.i < (select rows from budget)
+      order by 3 ${order}, 4 ${order}
+    ),
+    page(key, id, ok, ended) as (
+      select distinct key, id, ok, i = (select rows from budget) from walked
+        where ok or i = (select rows from budget) limit ${limit + 2}
+    )
+    select f.id as "id", f.name as "name", f.type as "type", f.created_at_ms as "createdAtMs", f.download_limit as "downloadLimit",
+      f.audience as "audience", f.size_bytes as "sizeBytes", b.sha256 as "sha256", p.key as "key", p.ok as "isMatch",
+      p.ended as "isEnd", ${isDelivered} as "isDelivered"
+    from page p cross join files f on f.id = p.id join blobs b on b.file_id = f.id and b.version = f.version
+    order by p.key ${order}, p.id ${order}`)
+}
+
+const delivered = (fileId: SQL, clientId: string) =>
+  sql`exists (select 1 from downloads d where d.file_id = ${fileId} and d.user_id = ${clientId} and d.delivered_at_ms is not null)`
+
+const oneOrAll = <T extends string>(one: T | undefined, all: readonly T[]) => JSON.stringify(one === undefined ? all : [one])
+
+const searched = (search: string | undefined) => (search === undefined ? [] : [sql`instr(r.name_key, ${search}) > 0`])
+
+/** The files of an owner; at most two rows more than a page, for domain/files.ts to cut. */
+export const listFilesOf = (db: Db, ownerId: string, query: FileQuery & { state?: Audience | undefined }) =>
+  walk(
+    db,
+    {
+      table: sql`files`,
+      id: sql`id`,
+      runs: sql`select a.value, t.value from json_each(${oneOrAll(query.state, AUDIENCES)}) a cross join json_each(${oneOrAll(query.type, DOCUMENT_TYPES)}) t`,
+      inRun: sql`f.owner_id = ${ownerId} and f.audience = s.audience and f.type = s.type`,
+      filters: searched(query.search),
+      clientId: null,
+    },
+    query,
+  )
+
+/** The files that a client may have, likewise. */
+export const listFilesFor = (db: Db, clientId: string, query: FileQuery & { state?: "new" | "downloaded" | undefined }) =>
+  walk(
+    db,
+    {
+      table: sql`file_grants`,
+      id: sql`file_id`,
+      runs: sql`select a.audience, t.value from (
+          select ${EVERYONE} as audience union all select ${clientId} union all select group_id from group_members where user_id = ${clientId}
+        ) a cross join json_each(${oneOrAll(query.type, DOCUMENT_TYPES)}) t`,
+      inRun: sql`f.audience = s.audience and f.type = s.type`,
+      filters: [
+        ...searched(query.search),
+        ...(query.state === undefined
+          ? []
+          : [sql`${query.state === "new" ? sql`not ` : sql``}${delivered(sql`r.file_id`, clientId)}`]),
+      ],
+      clientId,
+    },
+    query,
+  )

@@ -1,0 +1,382 @@
+// D1: who may do what to what. One table of data: every route of the app, for whom it is, and what it answers to the
+// right caller for each relation to the thing that the path names. A route that is not in the table fails the first test.
+import { eq } from "drizzle-orm"
+import { beforeAll, describe, expect, it } from "vitest"
+import { createApp } from "../../src/app.ts"
+import { outbox, sessions, users } from "../../src/db/schema.ts"
+import { realDocument } from "../support/documents.ts"
+import { type ProblemBody, type RequestOptions, type TestClient, createTestClient } from "../support/client.ts"
+
+const MISSING = "00000000-0000-4000-8000-000000000000"
+const GONE = "404 not_found"
+
+/** What a path names, in its relation to the caller. */
+const things = {
+  "own file": () => upload(ops),
+  "another's file": () => upload(otherOps),
+  "file for everyone": () => upload(otherOps),
+  "file for them": () => upload(ops, `?clients=${client.id}`),
+  "file for a group of theirs": async () => upload(ops, `?groups=${await newGroup(client.id)}`),
+  "file for somebody else": () => upload(ops, `?clients=${otherClient.id}`),
+  "file for a group without them": async () => upload(ops, `?groups=${await newGroup(otherClient.id)}`),
+  "file for nobody yet": () => upload(ops, "?audience=chosen"),
+  "own link": async () => (await mint(client, await upload(ops))).id,
+  "another's link": async () => (await mint(otherClient, await upload(ops))).id,
+  "link to own file": async () => (await mint(client, await upload(ops))).id,
+  "link to another's file": async () => (await mint(client, await upload(otherOps))).id,
+  "own token": async () => (await mint(client, await upload(ops))).token,
+  "another's token": async () => (await mint(otherClient, await upload(ops))).token,
+  "token to a file taken off them": async () => {
+    const file = await upload(ops, `?clients=${client.id}`)
+    const { token } = await mint(client, file)
+    await must("PUT", `/api/ops/files/${file}/audience`, ops, { audience: "chosen" })
+    return token
+  },
+  "forged token": async () => `${(await mint(client, await upload(ops))).token.slice(0, -2)}AA`,
+  group: () => newGroup(),
+  "a client": async () => (await personOf(await api.newClient())).id,
+  "an ops account": () => Promise.resolve(otherOps.id),
+  "own session": () => newSession(client),
+  "another's session": () => newSession(otherClient),
+  "own upload": () => newUpload(ops),
+  "another's upload": () => newUpload(otherOps),
+  "mail given up": () => newMail(true),
+  "mail that was sent": () => newMail(false),
+  nothing: () => Promise.resolve(MISSING),
+  "no id": () => Promise.resolve("1"),
+} satisfies Record<string, () => Promise<string>>
+type Thing = keyof typeof things
+
+type Answers = Partial<Record<Thing, string>>
+
+type Row = {
+  /** anyone: needs no login. */
+  for: "anyone" | "login" | "ops" | "client"
+  /** What the right caller is answered for each thing that the path may name. */
+  answers?: Answers
+  json?: () => object
+  headers?: Record<string, string>
+  /** What callers of the other role are told, where it is not "forbidden". */
+  stranger?: string
+}
+
+const ownFile = (answer: string): Answers => ({ "own file": answer, "another's file": GONE, nothing: GONE, "no id": GONE })
+const ownUpload = (answer: string): Answers => ({ "own upload": answer, "another's upload": GONE, nothing: GONE, "no id": GONE })
+const aClient = (answer: string): Answers => ({ "a client": answer, "an ops account": GONE, nothing: GONE, "no id": GONE })
+const tus = { "Tus-Resumable": "1.0.0" }
+const group = (answer: string): Answers => ({ group: answer, nothing: GONE, "no id": GONE })
+const members = () => ({ clients: [client.id] })
+
+const matrix: Record<string, Row> = {
+  "GET /healthz": { for: "anyone" },
+  "GET /page.css": { for: "anyone" },
+  "GET /reset-password": { for: "anyone" },
+  "GET /reset-password.js": { for: "anyone" },
+  "GET /verify-email.js": { for: "anyone" },
+  "GET /verify-email/:handle": { for: "anyone" },
+  "POST /api/auth/password/forgot": { for: "anyone" },
+  "POST /api/auth/password/reset": { for: "anyone" },
+  "POST /api/auth/refresh": { for: "anyone" },
+  "POST /api/client/login": { for: "anyone" },
+  "POST /api/client/resend-verification": { for: "anyone" },
+  "POST /api/client/signup": { for: "anyone" },
+  "POST /api/client/verify-email": { for: "anyone" },
+  "POST /api/ops/login": { for: "anyone" },
+
+  "POST /api/auth/logout": { for: "login" },
+  "GET /api/auth/me": { for: "login" },
+  "POST /api/auth/password/change": { for: "login" },
+  "GET /api/auth/sessions": { for: "login" },
+  "DELETE /api/auth/sessions": { for: "login" },
+  "DELETE /api/auth/sessions/:id": {
+    for: "login",
+    answers: { "own session": "204", "another's session": GONE, nothing: GONE, "no id": GONE },
+  },
+  "POST /api/auth/totp/enroll": { for: "login" },
+  "POST /api/auth/totp/confirm": { for: "login" },
+  "POST /api/auth/totp/recovery-codes": { for: "login" },
+  "DELETE /api/auth/totp": { for: "login" },
+
+  "GET /api/client/files": { for: "client" },
+  "GET /api/client/download/:id": {
+    for: "client",
+    answers: {
+      "file for everyone": "200",
+      "file for them": "200",
+      "file for a group of theirs": "200",
+      "file for somebody else": GONE,
+      "file for a group without them": GONE,
+      "file for nobody yet": GONE,
+      nothing: GONE,
+      "no id": GONE,
+    },
+  },
+  "GET /api/client/links": { for: "client" },
+  "DELETE /api/client/links": { for: "client" },
+  "DELETE /api/client/links/:id": {
+    for: "client",
+    answers: { "own link": "204", "another's link": GONE, nothing: GONE, "no id": GONE },
+  },
+  "GET /download-file/:token": {
+    for: "client",
+    stranger: "403 link_not_yours",
+    answers: {
+      "own token": "200",
+      "another's token": "403 link_not_yours",
+      "token to a file taken off them": "404 link_not_found",
+      "forged token": "404 link_not_found",
+    },
+  },
+
+  "POST /api/ops/upload": { for: "ops" },
+  "PUT /api/ops/upload/:name": { for: "ops" },
+  "OPTIONS /api/ops/uploads": { for: "anyone" },
+  "OPTIONS /api/ops/uploads/:id": { for: "anyone" },
+  "GET /api/ops/uploads": { for: "ops", headers: tus },
+  "POST /api/ops/uploads": { for: "ops", headers: tus },
+  "GET /api/ops/uploads/:id": { for: "ops", headers: tus, answers: ownUpload("200") },
+  "PATCH /api/ops/uploads/:id": {
+    for: "ops",
+    headers: { ...tus, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream" },
+    answers: ownUpload("204"),
+  },
+  "POST /api/ops/uploads/:id": {
+    for: "ops",
+    headers: { ...tus, "X-HTTP-Method-Override": "DELETE" },
+    answers: ownUpload("204"),
+  },
+  "DELETE /api/ops/uploads/:id": { for: "ops", headers: tus, answers: ownUpload("204") },
+  "GET /api/ops/clients": { for: "ops" },
+  "GET /api/ops/clients/:id": { for: "ops", answers: aClient("200") },
+  "POST /api/ops/clients/:id/disable": { for: "ops", answers: aClient("200") },
+  "POST /api/ops/clients/:id/enable": { for: "ops", answers: aClient("200") },
+  "DELETE /api/ops/clients/:id": { for: "ops", answers: aClient("204") },
+  "GET /api/ops/mails": { for: "ops" },
+  "POST /api/ops/mails/:id/retry": {
+    for: "ops",
+    answers: { "mail given up": "202", "mail that was sent": "409 mail_not_retryable", nothing: GONE, "no id": GONE },
+  },
+  "GET /api/ops/files": { for: "ops" },
+  "PATCH /api/ops/files/:id": { for: "ops", answers: ownFile("200"), json: () => ({ downloadLimit: 3 }) },
+  "DELETE /api/ops/files/:id": { for: "ops", answers: ownFile("204") },
+  "GET /api/ops/files/:id/content": { for: "ops", answers: ownFile("200") },
+  "GET /api/ops/files/:id/audience": { for: "ops", answers: ownFile("200") },
+  "PUT /api/ops/files/:id/audience": {
+    for: "ops",
+    answers: ownFile("200"),
+    json: () => ({ audience: "chosen", clients: [client.id] }),
+  },
+  "POST /api/ops/assignments": { for: "ops", json: () => ({ files: [MISSING], clients: [client.id], mode: "add" }) },
+  "GET /api/ops/groups": { for: "ops" },
+  "POST /api/ops/groups": { for: "ops", json: () => ({ name: crypto.randomUUID() }) },
+  "GET /api/ops/groups/:id": { for: "ops", answers: group("200") },
+  "PATCH /api/ops/groups/:id": { for: "ops", answers: group("200"), json: () => ({ name: crypto.randomUUID() }) },
+  "DELETE /api/ops/groups/:id": { for: "ops", answers: group("204") },
+  "GET /api/ops/groups/:id/members": { for: "ops", answers: group("200") },
+  "POST /api/ops/groups/:id/members": { for: "ops", answers: group("200"), json: members },
+  "PUT /api/ops/groups/:id/members": { for: "ops", answers: group("200"), json: members },
+  "DELETE /api/ops/groups/:id/members": { for: "ops", answers: group("200"), json: members },
+  "GET /api/ops/links": { for: "ops" },
+  "DELETE /api/ops/links": { for: "ops" },
+  "DELETE /api/ops/links/:id": {
+    for: "ops",
+    answers: { "link to own file": "204", "link to another's file": GONE, nothing: GONE, "no id": GONE },
+  },
+}
+
+type Person = { id: string; email: string; token: string }
+let api: TestClient
+let ops: Person
+let otherOps: Person
+let client: Person
+let otherClient: Person
+
+async function personOf({ email, tokens }: { email: string; tokens: { accessToken: string } }): Promise<Person> {
+  const row = await api.db.select().from(users).where(eq(users.email, email)).get()
+  return { id: row?.id ?? "", email, token: tokens.accessToken }
+}
+
+beforeAll(async () => {
+  api = createTestClient()
+  ops = await personOf(await api.newOps())
+  otherOps = await personOf(await api.newOps())
+  client = await personOf(await api.newClient())
+  otherClient = await personOf(await api.newClient())
+})
+
+async function upload(owner: Person, query = ""): Promise<string> {
+  const form = new FormData()
+  form.set("file", new File([realDocument("openpyxl.xlsx")], "a.xlsx"))
+  const response = await api.request(`/api/ops/upload${query}`, { method: "POST", token: owner.token, body: form })
+  return (await response.json<{ file: { id: string } }>()).file.id
+}
+
+async function must(method: string, path: string, who: Person, json: unknown): Promise<Response> {
+  const response = await api.request(path, { method, token: who.token, json })
+  if (!response.ok) throw new Error(`${method} ${path}: ${await response.text()}`)
+  return response
+}
+
+async function newGroup(...clients: string[]): Promise<string> {
+  const made = await must("POST", "/api/ops/groups", ops, { name: crypto.randomUUID() })
+  const { id } = (await made.json<{ group: { id: string } }>()).group
+  await must("POST", `/api/ops/groups/${id}/members`, otherOps, { clients })
+  return id
+}
+
+async function mint(who: Person, fileId: string): Promise<{ id: string; token: string }> {
+  const made = await (
+    await api.request(`/api/client/download/${fileId}`, { token: who.token })
+  ).json<{ "download-link": string }>()
+  const { links } = await (
+    await api.request("/api/client/links?limit=200", { token: who.token })
+  ).json<{
+    links: { id: string; file: { id: string } }[]
+  }>()
+  const id = links.find(({ file }) => file.id === fileId)?.id ?? ""
+  return { id, token: made["download-link"].slice(made["download-link"].lastIndexOf("/") + 1) }
+}
+
+async function newSession({ id, email }: Person): Promise<string> {
+  await api.logIn("client", email)
+  return (await api.db.select().from(sessions).where(eq(sessions.userId, id))).at(-1)?.id ?? ""
+}
+
+async function newUpload(who: Person): Promise<string> {
+  const headers = { ...tus, "Upload-Length": "10", "Upload-Metadata": `filename ${btoa("a.docx")}` }
+  const made = await api.request("/api/ops/uploads", { method: "POST", token: who.token, headers })
+  return made.headers.get("location")?.split("/").at(-1) ?? ""
+}
+
+async function newMail(isGivenUp: boolean): Promise<string> {
+  const id = crypto.randomUUID()
+  const { nowMs } = api.clock
+  const times = { createdAtMs: nowMs, expiresAtMs: nowMs + 3_600_000, sentAtMs: isGivenUp ? null : nowMs }
+  const mail = { id, kind: "verification", recipient: client.email, subject: "s", body: isGivenUp ? "b" : null }
+  await api.db.insert(outbox).values({ ...mail, ...times, attempts: 11, nextAttemptAtMs: null, lastFailure: "503" })
+  return id
+}
+
+const split = (route: string): [method: string, pattern: string] => route.split(" ") as [string, string]
+
+async function told(route: string, id: string, options: RequestOptions): Promise<string> {
+  const [method, pattern] = split(route)
+  const json = matrix[route]?.json?.()
+  const response = await api.request(pattern.replace(/:\w+/, id), {
+    method,
+    ...(json === undefined ? {} : { json }),
+    ...options,
+    headers: { ...matrix[route]?.headers, ...options.headers },
+  })
+  if (response.ok) return String(response.status)
+  return `${String(response.status)} ${(await response.json<ProblemBody>()).code}`
+}
+
+/** Everything that a refused request could have changed. */
+async function world(): Promise<string> {
+  const tables = ["files", "file_grants", '"groups"', "group_members", "links", "downloads", "uploads"]
+  const queries = [
+    ...tables.map((table) => `select * from ${table}`),
+    // Not what the tests themselves change of the people who ask.
+    "select id, offset_bytes, state from resumable_uploads",
+    "select id, email, disabled_at_ms from users",
+    `select id, revoked_at_ms from sessions where user_id = '${otherClient.id}'`,
+    "select id, attempts, next_attempt_at_ms from outbox where attempts > 10",
+  ]
+  const rows = await api.db.$client.batch(queries.map((query) => api.db.$client.prepare(query)))
+  return JSON.stringify(rows.map(({ results }) => results))
+}
+
+const guarded = Object.entries(matrix).filter(([, row]) => row.for !== "anyone")
+const firstThing = (row: Row): Promise<string> => things[(Object.keys(row.answers ?? {})[0] ?? "nothing") as Thing]()
+
+describe("the table", () => {
+  it("holds every route of the app, and no other", () => {
+    const mounted = createApp().routes.filter(({ method }) => method !== "ALL")
+    const routes = [...new Set(mounted.map(({ method, path }) => `${method} ${path}`))]
+    expect(Object.keys(matrix).sort()).toEqual(routes.sort())
+  })
+
+  it("says of every path with an id what becomes of what is missing", () => {
+    const withId = guarded.filter(([route]) => route.endsWith(":id") || route.includes(":id/"))
+    expect(withId.length).toBeGreaterThan(10)
+    for (const [route, row] of withId) expect([route, row.answers?.nothing, row.answers?.["no id"]]).toEqual([route, GONE, GONE])
+  })
+})
+
+describe("without a login", () => {
+  it.each(Object.entries(matrix).filter(([, row]) => row.for === "anyone"))("%s answers", async (route) => {
+    expect(await told(route, "x", {})).not.toMatch(/authentication_required|invalid_token|forbidden/)
+  })
+
+  it.each(guarded)("%s answers 401 and changes nothing", async (route, row) => {
+    const id = await firstThing(row)
+    const before = await world()
+    expect(await told(route, id, {})).toBe("401 authentication_required")
+    expect(await told(route, id, { token: "x" })).toBe("401 invalid_token")
+    expect(await told(route, id, { headers: { Authorization: "Basic eDp5" } })).toBe("401 invalid_token")
+    expect(await world()).toBe(before)
+  })
+})
+
+describe("with a login that is worth nothing any more", () => {
+  it.each(guarded)("%s answers 401 and changes nothing", async (route, row) => {
+    const id = await firstThing(row)
+    const role = row.for === "ops" ? "ops" : "client"
+    const who = role === "ops" ? ops : client
+    const { accessToken: token } = await api.logIn(role, who.email)
+    const before = await world()
+    const set = (values: Partial<typeof users.$inferInsert>) => api.db.update(users).set(values).where(eq(users.id, who.id))
+    await set({ disabledAtMs: 1 })
+    const disabled = await told(route, id, { token })
+    await set({ disabledAtMs: null })
+    const newest = (await api.db.select().from(sessions).where(eq(sessions.userId, who.id))).at(-1)
+    await api.db
+      .update(sessions)
+      .set({ revokedAtMs: 1 })
+      .where(eq(sessions.id, newest?.id ?? ""))
+    expect([disabled, await told(route, id, { token })]).toEqual(["401 invalid_token", "401 invalid_token"])
+    expect(await world()).toBe(before)
+  })
+})
+
+describe("with the other role, or an address that is not proven", () => {
+  it.each(guarded.filter(([, row]) => row.for !== "login"))("%s answers 403 and changes nothing", async (route, row) => {
+    const id = await firstThing(row)
+    const before = await world()
+    expect(await told(route, id, { token: (row.for === "ops" ? client : ops).token })).toBe(row.stranger ?? "403 forbidden")
+    await api.db.update(users).set({ verifiedAtMs: null }).where(eq(users.id, client.id))
+    const unproven = await told(route, id, { token: client.token })
+    await api.db.update(users).set({ verifiedAtMs: 1 }).where(eq(users.id, client.id))
+    expect(unproven).toBe("403 forbidden")
+    expect(await world()).toBe(before)
+  })
+
+  it.each(guarded.filter(([, row]) => row.for === "login"))("%s does not ask for a role", async (route) => {
+    // People of their own: some of these calls end every session.
+    for (const { tokens } of [await api.newOps(), await api.newClient()]) {
+      const token = tokens.accessToken
+      expect(await told(route, "", { token })).not.toMatch(/authentication_required|invalid_token|forbidden/)
+    }
+  })
+})
+
+describe("with the right login", () => {
+  const cases = guarded.flatMap(([route, row]) =>
+    Object.entries(row.answers ?? {}).map(([thing, answer]) => [route, thing as Thing, answer] as const),
+  )
+  it.each(cases)("%s for %s: %s", async (route, thing, answer) => {
+    const id = await things[thing]()
+    const before = await world()
+    expect(await told(route, id, { token: (matrix[route]?.for === "ops" ? ops : client).token })).toBe(answer)
+    if (answer.startsWith("4")) expect(await world()).toBe(before)
+  })
+
+  it.each(guarded.filter(([, row]) => row.answers === undefined && row.for !== "login"))(
+    "%s is not refused",
+    async (route, row) => {
+      // A name, for the path that has one.
+      expect(await told(route, "a.docx", { token: (row.for === "ops" ? ops : client).token })).not.toMatch(/^40[134]/)
+    },
+  )
+})
