@@ -65,18 +65,21 @@ function walk(db: Db, { table, id, runs, inRun, filters, clientId }: Walk, query
   const { sort, after, limit } = query
   const column = sql.raw(columns[sort.replace("-", "") as keyof typeof columns])
   const [beyond, order] = sort.startsWith("-") ? [sql`<`, sql`desc`] : [sql`>`, sql`asc`]
-  const first = (from: SQL) =>
-    sql`(select f.rowid from ${table} f where ${inRun} ${from} order by f.${column} ${order}, f.${id} ${order} limit 1)`
+  // Two seeks instead of one row-value comparison, for which SQLite reads through all rows that are equal in the first.
+  const seek = (condition: SQL) =>
+    sql`(select f.rowid from ${table} f where ${inRun} and f.type = s.type ${condition} order by f.${column} ${order}, f.${id} ${order} limit 1)`
+  const beyondOf = (key: SQL, fileId: SQL) =>
+    sql`coalesce(${seek(sql`and f.${column} = ${key} and f.${id} ${beyond} ${fileId}`)}, ${seek(sql`and f.${column} ${beyond} ${key}`)})`
   const row = sql`s.audience, s.type, r.${column}, r.${id}, ${filters.length === 0 ? sql`1` : sql.join([...filters], sql` and `)}`
-  const start = after === undefined ? sql`` : sql`and (f.${column}, f.${id}) ${beyond} (${after.key}, ${after.id})`
+  const start = after === undefined ? seek(sql``) : beyondOf(sql`${after.key}`, sql`${after.id}`)
   const isDelivered = clientId === null ? sql`0` : delivered(sql`f.id`, clientId)
   return db.all<ListedRow>(sql`
     with recursive runs(audience, type) as (${runs}),
     budget(rows) as (select max(200, ${sql.raw(String(SCAN_ROWS))} / (select count(*) from runs))),
     walked(audience, type, key, id, ok, i) as (
-      select ${row}, 1 from runs s cross join ${table} r on r.rowid = ${first(start)}
+      select ${row}, 1 from runs s cross join ${table} r on r.rowid = ${start}
       union all
-      select ${row}, s.i + 1 from walked s cross join ${table} r on r.rowid = ${first(sql`and (f.${column}, f.${id}) ${beyond} (s.key, s.id)`)}
+      select ${row}, s.i + 1 from walked s cross join ${table} r on r.rowid = ${beyondOf(sql`s.key`, sql`s.id`)}
         where s.i < (select rows from budget)
       order by 3 ${order}, 4 ${order}
     ),
@@ -106,7 +109,7 @@ export const listFilesOf = (db: Db, ownerId: string, query: FileQuery & { state?
       table: sql`files`,
       id: sql`id`,
       runs: sql`select a.value, t.value from json_each(${oneOrAll(query.state, AUDIENCES)}) a cross join json_each(${oneOrAll(query.type, DOCUMENT_TYPES)}) t`,
-      inRun: sql`f.owner_id = ${ownerId} and f.audience = s.audience and f.type = s.type`,
+      inRun: sql`f.owner_id = ${ownerId} and f.audience = s.audience`,
       filters: searched(query.search),
       clientId: null,
     },
@@ -123,7 +126,7 @@ export const listFilesFor = (db: Db, clientId: string, query: FileQuery & { stat
       runs: sql`select a.audience, t.value from (
           select ${EVERYONE} as audience union all select ${clientId} union all select group_id from group_members where user_id = ${clientId}
         ) a cross join json_each(${oneOrAll(query.type, DOCUMENT_TYPES)}) t`,
-      inRun: sql`f.audience = s.audience and f.type = s.type`,
+      inRun: sql`f.audience = s.audience`,
       filters: [
         ...searched(query.search),
         ...(query.state === undefined
