@@ -221,6 +221,7 @@ describe("inspect", () => {
       $client.prepare("pragma defer_foreign_keys = on"),
       $client.prepare("update files set id = 'no:id' where id = ?").bind(id),
       $client.prepare("update blobs set file_id = 'no:id' where file_id = ?").bind(id),
+      $client.prepare("update file_grants set file_id = 'no:id' where file_id = ?").bind(id),
     ])
     const { deps } = await depsWith(oldKey)
     const kinds: string[] = []
@@ -261,6 +262,7 @@ describe("inspect", () => {
       api.db.$client.prepare("pragma defer_foreign_keys = on"),
       api.db.$client.prepare("update files set id = 'no:id' where id = ?").bind(strange),
       api.db.$client.prepare("update blobs set file_id = 'no:id' where file_id = ?").bind(strange),
+      api.db.$client.prepare("update file_grants set file_id = 'no:id' where file_id = ?").bind(strange),
     ])
     const { deps, settle } = await depsWith(oldKey)
     const seen: (string | null)[] = []
