@@ -1,7 +1,6 @@
 // One document in one request, streamed through: POST /upload as multipart/form-data, field `file`; PUT /upload/{name} as it is.
 import { type Context, Hono } from "hono"
-import { z } from "zod"
-import { FOR_EVERYONE, type ChosenAudience, requireRecipients } from "../../domain/audiences.ts"
+import { requireRecipients } from "../../domain/audiences.ts"
 import { type ExpectedDigests, createDigests, digestMismatch } from "../../domain/digests.ts"
 import { tooLarge } from "../../domain/parts.ts"
 import { requireQuota } from "../../domain/quota.ts"
@@ -10,10 +9,10 @@ import { AppError, fieldError } from "../../errors.ts"
 import { type BodySource, createBodySource } from "../../protocol/body.ts"
 import { type FormPart, multipartBoundary, readMultipart } from "../../protocol/multipart.ts"
 import { announcedDigests } from "../announced-digests.ts"
-import { downloadLimitText, idsParameter, parseDownloadLimit, wordField } from "../fields.ts"
+import { parseDownloadLimit } from "../fields.ts"
 import type { GuardedEnv } from "../types.ts"
+import { audienceOf, uploadSettings } from "../upload-settings.ts"
 import { queryParameters, singleParameters } from "../validate.ts"
-import { MAX_CLIENTS, MAX_GROUPS } from "./audiences.ts"
 import { fileJson } from "./files.ts"
 
 /** Room for boundaries and part headers around a file of the greatest size. */
@@ -94,22 +93,6 @@ const ignore = (): void => undefined
 const DOWNLOAD_LIMIT = "downloadLimit"
 /** As many digits as fit. */
 const MAX_LIMIT_BYTES = 16
-/** What the document is published with, so that there is no moment without it. */
-const uploadQuery = z.strictObject({
-  downloadLimit: downloadLimitText.optional(),
-  audience: wordField(["everyone", "chosen"]).optional(),
-  clients: idsParameter(MAX_CLIENTS).optional(),
-  groups: idsParameter(MAX_GROUPS).optional(),
-})
-
-/** Naming somebody means them alone; naming nobody, everyone. */
-function audienceOf({ audience, clients, groups }: z.output<typeof uploadQuery>): ChosenAudience {
-  const isNamed = clients !== undefined || groups !== undefined
-  if (audience === "everyone" && isNamed)
-    throw fieldError("audience", "contradiction", "A file is for everyone, or for the clients and groups that you name.")
-  if (!isNamed && audience !== "chosen") return FOR_EVERYONE
-  return { audience: "chosen", clients: clients ?? [], groups: groups ?? [] }
-}
 
 /** The document's part, after the settings that may stand before it. */
 async function settingsAndFile(parts: AsyncGenerator<FormPart, void>, query: { downloadLimit?: number | undefined }) {
@@ -170,7 +153,7 @@ async function answer(c: UploadContext, upload: UploadRequest): Promise<Response
   return c.json({ file: fileJson(await receiveDocument(c.var.deps, upload)), message: "success" }, 201)
 }
 
-const query = [singleParameters, queryParameters(uploadQuery)] as const
+const query = [singleParameters, queryParameters(uploadSettings)] as const
 
 export const uploadRoutes = new Hono<GuardedEnv>()
   .post("/", ...query, async (c) => {
