@@ -100,7 +100,7 @@ export type Presentation = { sizeBytes: number; sha256: string; chunks: () => Ge
  * @param pictures - how many to spread them over
  */
 export function createPresentation(sizeBytes: number, pictures = 1): Presentation {
-  const real = unzipSync(readFileSync(join(PROJECT_DIR, "test/corpus/libreoffice.pptx")))
+  const real: Record<string, Uint8Array> = unzipSync(readFileSync(join(PROJECT_DIR, "test/corpus/libreoffice.pptx")))
   const [types, rels] = ["[Content_Types].xml", "ppt/slides/_rels/slide1.xml.rels"]
   const names = Array.from({ length: pictures }, (_, i) => `noise${String(i + 1)}.bmp`)
   const relationships = names.map(

@@ -1,6 +1,6 @@
 // A page's script that uploads what its field holds, as the documentation of tus-js-client and of Uppy says.
 // Bundled by the test; what it offers is called by name from there.
-/* global window, document, fetch, crypto, Uint8Array */
+/* global window, document, fetch, crypto */
 import { Uppy } from "@uppy/core"
 import Tus from "@uppy/tus"
 import { Upload } from "tus-js-client"
