@@ -34,7 +34,8 @@ const byTus = (source: () => Buffer | Readable, chunkSize: number) => (): Promis
       headers,
       metadata: { filename: "large.pptx" },
       uploadSize: presentation.sizeBytes,
-      retryDelays: null,
+      // For a connection that was kept too long while a stream brought the next piece.
+      retryDelays: [0, 1000],
       chunkSize,
       onError: reject,
       onSuccess: ({ lastResponse }) => {

@@ -2,7 +2,7 @@
 // is told is what is there, nothing is there twice, and nothing is left over.
 import { beforeAll, describe, expect, it } from "vitest"
 import { PART_BYTES } from "../../src/crypto/sealed-format.ts"
-import { blobs, files, users } from "../../src/db/schema.ts"
+import { blobs, files, resumableUploads, users } from "../../src/db/schema.ts"
 import { createMemoryBudget } from "../../src/domain/memory.ts"
 import { createRunningDigests } from "../../src/domain/running-digests.ts"
 import { type ProblemBody, type TestClient, createTestClient } from "../support/client.ts"
@@ -38,16 +38,17 @@ function dice(seed: number): () => number {
 
 describe("H10: many uploads at once", () => {
   it.each([
-    ["small ones", 60, 0],
-    ["ones of a part and more", 12, PART_BYTES + 1000],
-  ])("%s, plain and resumable: each is stored whole or told to come again", async (_, many, padding) => {
+    ["small ones", 40, 0],
+    ["ones of a part and more", 8, PART_BYTES + 1000],
+  ])("%s, plain and resumable: each is stored whole or told to come again", { timeout: 120_000 }, async (_, many, padding) => {
     const bytes = padding === 0 ? docx : docxOfSize(padding)
     const before = (await ownFiles()).length
     const [first, second] = [api, createTestClient({}, { memory: createMemoryBudget(), digests: createRunningDigests() })]
     const answers = await Promise.all(
       Array.from({ length: many }, async (_one, i) => {
         const side = i % 2 === 0 ? first : second
-        const sent = i % 3 === 0 ? side.upload(token, bytes, "a.docx") : tusClient(side, token).create(bytes.length, {}, bytes)
+        const sent: Promise<Response> =
+          i % 3 === 0 ? side.upload(token, bytes, "a.docx") : tusClient(side, token).create(bytes.length, {}, bytes)
         return (await sent).status
       }),
     )
@@ -63,18 +64,17 @@ describe("H10: many uploads at once", () => {
 })
 
 describe("one upload under PATCH, HEAD, GET and DELETE at once", () => {
-  it.each([1, 2, 3])("keeps its offset true and ends as one file, or as nothing (storm %i)", async (seed) => {
+  it.each([1, 2])("keeps its offset true and ends as one file, or as nothing (storm %i)", { timeout: 120_000 }, async (seed) => {
     await sweepLeftovers()
     const random = dice(seed)
     const bytes = docxOfSize(PART_BYTES + 200_000)
     const before = await holdings(api)
     const sides = [api, createTestClient({}, { digests: createRunningDigests() })].map((side) => tusClient(side, token))
-    const path = await sides[0]?.open(bytes.length)
-    if (path === undefined) throw new Error("no side")
-    let known = 0
-    let isCancelled = false
+    const path = await tusClient(api, token).open(bytes.length)
+    const cancelled: number[] = []
     const fileIds = new Set<string>()
-    for (let round = 0; round < 40 && fileIds.size === 0 && !isCancelled; round++) {
+    let known = 0
+    for (let round = 0; round < 20 && fileIds.size === 0 && cancelled.length === 0; round++) {
       await Promise.all(
         Array.from({ length: 5 }, async () => {
           const tus = sides[random() < 0.5 ? 0 : 1]
@@ -82,7 +82,7 @@ describe("one upload under PATCH, HEAD, GET and DELETE at once", () => {
           const kind = random()
           if (kind < 0.6) {
             const at = random() < 0.8 ? known : Math.floor(random() * bytes.length)
-            const end = Math.min(bytes.length, at + 1 + Math.floor(random() * 1_500_000))
+            const end = Math.min(bytes.length, at + 1 + Math.floor(random() * 3_000_000))
             const response = await tus.patch(path, at, bytes.slice(at, end))
             expect([204, 404, 409, 423]).toContain(response.status)
             if (response.status !== 204) return
@@ -96,12 +96,12 @@ describe("one upload under PATCH, HEAD, GET and DELETE at once", () => {
             const response = await tus.remove(path)
             // A complete one is a file, and 403 says so; after a cancellation it is unknown.
             expect([204, 403, 404]).toContain(response.status)
-            isCancelled ||= response.status === 204
+            if (response.status === 204) cancelled.push(round)
           }
         }),
       )
       const response = await api.request(path, { token })
-      if (response.status === 404) expect(isCancelled).toBe(true)
+      if (response.status === 404) expect(cancelled).not.toEqual([])
       else {
         const { upload } = await response.json<{ upload: { offset: number } }>()
         expect(upload.offset).toBeGreaterThanOrEqual(known)
@@ -113,7 +113,7 @@ describe("one upload under PATCH, HEAD, GET and DELETE at once", () => {
     if (id !== undefined) {
       const content = await api.request(`/api/ops/files/${id}/content`, { token })
       expect(new Uint8Array(await content.arrayBuffer())).toEqual(bytes)
-    } else if (!isCancelled) await sides[0]?.remove(path)
+    } else await tusClient(api, token).remove(path)
     await sweepLeftovers()
     const one = id === undefined ? 0 : 1
     expect(await holdings(api)).toEqual({
@@ -125,21 +125,21 @@ describe("one upload under PATCH, HEAD, GET and DELETE at once", () => {
   })
 })
 
-/** A request whose body waits for a sign. */
-function waitingPatch(side: TestClient, as: string, path: string) {
+/** A last request that was let in and waits for its bytes. */
+async function waitingPatch(side: TestClient, as: string, path: string) {
   let go: () => void = () => undefined
-  let begin: () => void = () => undefined
   const gate = new Promise<void>((resolve) => (go = resolve))
-  const begun = new Promise<void>((resolve) => (begin = resolve))
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
-      begin()
       await gate
       controller.enqueue(docx)
       controller.close()
     },
   })
-  return { answer: tusClient(side, as).patch(path, 0, body), begun, go }
+  const answer = tusClient(side, as).patch(path, 0, body)
+  const holder = async () => (await api.db.select().from(resumableUploads)).find(({ id }) => path.endsWith(id))?.holder ?? null
+  while ((await holder()) === null) await new Promise((resolve) => setTimeout(resolve, 20))
+  return { answer, go }
 }
 
 describe("while the bytes of the last request come", () => {
@@ -147,8 +147,7 @@ describe("while the bytes of the last request come", () => {
     const side = createTestClient()
     const tus = tusClient(side, token)
     const path = await tus.open(docx.length)
-    const { answer, begun, go } = waitingPatch(side, token, path)
-    await begun
+    const { answer, go } = await waitingPatch(side, token, path)
     side.clock.nowMs += HOUR_MS
     expect((await tus.head(path)).status).toBe(401)
     go()
@@ -160,8 +159,7 @@ describe("while the bytes of the last request come", () => {
     const other = await api.newOps()
     const before = await holdings(api)
     const path = await tusClient(api, other.tokens.accessToken).open(docx.length)
-    const { answer, begun, go } = waitingPatch(api, other.tokens.accessToken, path)
-    await begun
+    const { answer, go } = await waitingPatch(api, other.tokens.accessToken, path)
     await api.db.$client.prepare("update users set disabled_at_ms = 1 where id = ?").bind(other.id).run()
     go()
     const refused = await answer
@@ -175,8 +173,7 @@ describe("while the bytes of the last request come", () => {
   it("it may be cancelled from elsewhere: then it is gone, whatever still arrives", async () => {
     const tus = tusClient(api, token)
     const path = await tus.open(docx.length)
-    const { answer, begun, go } = waitingPatch(api, token, path)
-    await begun
+    const { answer, go } = await waitingPatch(api, token, path)
     const { uploads } = await (await api.request(UPLOADS, { token })).json<{ uploads: { url: string }[] }>()
     expect(uploads.some(({ url }) => url.endsWith(path))).toBe(true)
     expect((await tus.remove(path)).status).toBe(204)
