@@ -10,10 +10,11 @@ import {
   localSecrets,
   lockState,
   noteOpsAccountMade,
+  notePasswordMinLength,
   requireUsable,
 } from "./local-state.ts"
 import { accountSecrets, createOpsAccount, requireEmail } from "./ops-account.ts"
-import { applyMigrations } from "./wrangler.ts"
+import { applyMigrations, wranglerVars } from "./wrangler.ts"
 
 const CRON_INTERVAL_MS = 60_000
 
@@ -74,13 +75,15 @@ async function main(): Promise<void> {
   const secrets = localSecrets(args.stateDir)
   lockState(args.stateDir)
   const vars = { PUBLIC_ORIGIN: origin, MAIL_TRANSPORT: "console", MAIL_FROM: LOCAL_MAIL_FROM, ...args.vars }
-  const config = requireUsable({ ...secrets, ...vars })
+  const config = requireUsable({ ...wranglerVars(), ...secrets, ...vars })
+  notePasswordMinLength(args.stateDir, args.vars["PASSWORD_MIN_LENGTH"])
 
   const place = { persistTo: args.stateDir }
   await applyMigrations(place)
-  const account = firstOpsAccount(args.stateDir)
+  const account = firstOpsAccount(args.stateDir, config.passwordMinChars)
   if (!account.isMade) {
-    await createOpsAccount(place, accountSecrets(secrets), requireEmail(account.email), account.password)
+    const choice = { address: requireEmail(account.email), password: account.password, minChars: config.passwordMinChars }
+    await createOpsAccount(place, accountSecrets(secrets), choice)
     noteOpsAccountMade(args.stateDir, account)
   }
 
