@@ -29,15 +29,11 @@ export const placeSecrets = (place: Place, secretsFile: string | undefined): Acc
 
 /**
  * PASSWORD_MIN_LENGTH as the service has it: `[vars]` in wrangler.toml, unless something nearer says otherwise. Of a local
- * state that is its env file, and before that what the last `npm start` was told by `--var`; of a deployment the file of
- * its secrets, or this shell.
+ * state that is what the last `npm start` was told by `--var`; of a deployment the file of its secrets, or this shell.
  * @throws UsageError for a value that the service would not take either
  */
 export function passwordMinChars(place: Place, secretsFile: string | undefined): number {
-  const nearer =
-    place === "remote"
-      ? remoteValues(secretsFile)
-      : { ...localSecrets(place.persistTo), ...notedPasswordMinLength(place.persistTo) }
+  const nearer = place === "remote" ? remoteValues(secretsFile) : notedPasswordMinLength(place.persistTo)
   try {
     return readPasswordMinChars({ ...wranglerVars(), ...nearer })
   } catch (error) {

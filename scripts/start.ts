@@ -2,6 +2,7 @@
 // The whole service on this machine: secrets, migrations, a first ops account, wrangler dev, cron.
 // Asks nothing; keeps everything in DIR; SIGTERM or Ctrl-C ends it and all of its children.
 import { resolve } from "node:path"
+import { SECRET_NAMES } from "../src/config.ts"
 import { choosePort, startDevServer, stopDevServer, untilReady } from "./dev-server.ts"
 import {
   DEFAULT_STATE_DIR,
@@ -75,7 +76,9 @@ async function main(): Promise<void> {
   const secrets = localSecrets(args.stateDir)
   lockState(args.stateDir)
   const vars = { PUBLIC_ORIGIN: origin, MAIL_TRANSPORT: "console", MAIL_FROM: LOCAL_MAIL_FROM, ...args.vars }
-  const config = requireUsable({ ...wranglerVars(), ...secrets, ...vars })
+  // Wrangler takes nothing but the secrets from their file.
+  const ownSecrets = Object.fromEntries(SECRET_NAMES.map((name) => [name, secrets[name] ?? ""]))
+  const config = requireUsable({ ...wranglerVars(), ...ownSecrets, ...vars })
   notePasswordMinLength(args.stateDir, args.vars["PASSWORD_MIN_LENGTH"])
 
   const place = { persistTo: args.stateDir }

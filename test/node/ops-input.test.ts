@@ -1,11 +1,11 @@
 // What commands for ops accounts know of PASSWORD_MIN_LENGTH: the same as the service that they work beside.
-import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, describe, expect, it } from "vitest"
 import { accountSecrets, hashOpsPassword, requireEmail } from "../../scripts/ops-account.ts"
 import { passwordMinChars } from "../../scripts/ops-input.ts"
-import { localSecrets, newSecrets, notePasswordMinLength, secretsPath } from "../../scripts/local-state.ts"
+import { newSecrets, notePasswordMinLength } from "../../scripts/local-state.ts"
 import { readTomlVars } from "../../scripts/wrangler.ts"
 
 const dir = mkdtempSync(join(tmpdir(), "sealpost-input-"))
@@ -14,16 +14,13 @@ afterAll(() => {
 })
 
 describe("PASSWORD_MIN_LENGTH", () => {
-  it("of a local state is what npm start was told, or what is in its env file, or the default", () => {
+  it("of a local state is what npm start was told, or the default", () => {
     const place = { persistTo: dir }
-    localSecrets(dir)
     expect(passwordMinChars(place, undefined)).toBe(15)
-    appendFileSync(secretsPath(dir), "PASSWORD_MIN_LENGTH=17\n")
-    expect(passwordMinChars(place, undefined)).toBe(17)
     notePasswordMinLength(dir, "18")
     expect(passwordMinChars(place, undefined)).toBe(18)
     notePasswordMinLength(dir, undefined)
-    expect(passwordMinChars(place, undefined)).toBe(17)
+    expect(passwordMinChars(place, undefined)).toBe(15)
     notePasswordMinLength(dir, "7")
     expect(() => passwordMinChars(place, undefined)).toThrow(/^PASSWORD_MIN_LENGTH is not usable: /)
   })
