@@ -37,7 +37,8 @@ export type ListedRow = {
   deletedAtMs: number | null
   updatedAtMs: number
   ownerId: string
-  ownerEmail: string
+  /** Null where the list is of one owner, whom whoever asks knows. */
+  ownerEmail: string | null
   sizeBytes: number
   sha256: string
   /** What the list is sorted by. */
@@ -66,9 +67,15 @@ type Walk = {
   filters: readonly SQL[]
   /** The client whose downloads are asked for. */
   clientId: string | null
+  /** Are rows of several owners in it? */
+  isOfAll?: boolean
 }
 
-function walk(db: Db, { table, id, runs, inRun, filters, clientId }: Walk, query: FileQuery): Promise<ListedRow[]> {
+function walk(
+  db: Db,
+  { table, id, runs, inRun, filters, clientId, isOfAll = false }: Walk,
+  query: FileQuery,
+): Promise<ListedRow[]> {
   const { sort, after, limit } = query
   const column = sql.raw(columns[sort.replace("-", "") as keyof typeof columns])
   const [beyond, order] = sort.startsWith("-") ? [sql`<`, sql`desc`] : [sql`>`, sql`asc`]
@@ -96,9 +103,9 @@ function walk(db: Db, { table, id, runs, inRun, filters, clientId }: Walk, query
     )
     select f.id as "id", f.name as "name", f.type as "type", f.created_at_ms as "createdAtMs", f.download_limit as "downloadLimit",
       f.audience as "audience", f.version as "version", f.description as "description", f.expires_at_ms as "expiresAtMs",
-      f.deleted_at_ms as "deletedAtMs", f.updated_at_ms as "updatedAtMs", f.owner_id as "ownerId", u.email as "ownerEmail", f.size_bytes as "sizeBytes", b.sha256 as "sha256", p.key as "key", p.ok as "isMatch",
+      f.deleted_at_ms as "deletedAtMs", f.updated_at_ms as "updatedAtMs", f.owner_id as "ownerId", ${isOfAll ? sql`(select u.email from users u where u.id = f.owner_id)` : sql`null`} as "ownerEmail", f.size_bytes as "sizeBytes", b.sha256 as "sha256", p.key as "key", p.ok as "isMatch",
       p.ended as "isEnd", ${isDelivered} as "isDelivered"
-    from page p cross join files f on f.id = p.id join blobs b on b.file_id = f.id and b.version = f.version join users u on u.id = f.owner_id
+    from page p cross join files f on f.id = p.id join blobs b on b.file_id = f.id and b.version = f.version
     order by p.key ${order}, p.id ${order}`)
 }
 
@@ -131,6 +138,7 @@ export const listFilesOf = (db: Db, ownerId: OwnerScope, query: FileQuery & { st
       inRun: sql`f.owner_id = s.owner and (f.deleted_at_ms is not null) = ${sql.raw(query.state === "deleted" ? "1" : "0")} and f.audience = s.audience`,
       filters: searched(query.search),
       clientId: null,
+      isOfAll: ownerId === null,
     },
     query,
   )

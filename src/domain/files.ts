@@ -12,6 +12,7 @@ import {
 } from "../db/file-lists.ts"
 import { type BlobRow, type FileRow, selectSealedFile, selectSealedFileFor } from "../db/files.ts"
 import { forgetDiscardedObject } from "../db/uploads.ts"
+import { findUser } from "../db/users.ts"
 import { AppError } from "../errors.ts"
 import { type Listing, cursorAfter, positionAt } from "./cursor.ts"
 import type { Powers } from "./powers.ts"
@@ -141,8 +142,13 @@ export async function pageOfOwnFiles(
 ): Promise<FilePage<OwnFile>> {
   const ownerId = ownerScope(caller, owner)
   const list = ownerId === null ? "all files" : `files of ${ownerId}`
-  const { page, nextCursor } = await pageOfFiles(deps, caller, list, query, (walk) => listFilesOf(deps.db, ownerId, walk))
-  const files = page.map((row) => ownFile(deps, listedFile(row), { id: row.ownerId, email: row.ownerEmail }))
+  const [{ page, nextCursor }, known] = await Promise.all([
+    pageOfFiles(deps, caller, list, query, (walk) => listFilesOf(deps.db, ownerId, walk)),
+    ownerId === null || ownerId === caller.userId ? caller : findUser(deps.db, ownerId),
+  ])
+  const files = page.map((row) =>
+    ownFile(deps, listedFile(row), { id: row.ownerId, email: row.ownerEmail ?? known?.email ?? "" }),
+  )
   return { files, nextCursor }
 }
 
