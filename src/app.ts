@@ -23,6 +23,7 @@ import { loginRoutes, ownSessionRoutes, refreshRoutes, sessionListRoutes } from 
 import { totpRoutes } from "./http/routes/totp.ts"
 import { resumableUploadRoutes, tusDiscoveryRoutes } from "./http/routes/resumable-uploads.ts"
 import { uploadRoutes } from "./http/routes/uploads.ts"
+import { versionRoutes } from "./http/routes/versions.ts"
 import type { AppEnv, GuardedEnv } from "./http/types.ts"
 
 /** What tests may put in place of the real thing: the clock, and how a request's powers are made. */
@@ -76,6 +77,7 @@ export function createApp(options: AppOptions = {}) {
       .route("/upload", uploadRoutes)
       .route("/uploads", resumableUploadRoutes)
       .route("/files", opsFileRoutes)
+      .route("/files", versionRoutes)
       .route("/files", audienceRoutes)
       .route("/assignments", assignmentRoutes)
       .route("/groups", groupRoutes)

@@ -97,7 +97,7 @@ describe.each(SORTS)("in the order %s", (sort) => {
         ...[client.id, ...groups].map((audience) =>
           d1
             .prepare(
-              `insert into file_grants select id, ?1, iif(?1 = ?2, ?1, null), iif(?1 = ?2, null, ?1), 0, type, created_at_ms, name_key, size_bytes from files where id = ?3`,
+              `insert into file_grants select id, ?1, iif(?1 = ?2, ?1, null), iif(?1 = ?2, null, ?1), 0, type, created_at_ms, name_key, size_bytes, null, null from files where id = ?3`,
             )
             .bind(audience, client.id, id),
         ),
