@@ -111,6 +111,11 @@ function requireSameName(nameBytes: Uint8Array, field: Uint8Array | undefined, n
   if (!isSame) throw new DocumentFault("ambiguous_name", name)
 }
 
+/** A Zip64 field may repeat values that it need not hold, but not contradict them: some readers always believe it. */
+export function saysTheSame(field: DataView, expected: readonly number[]): boolean {
+  return expected.every((value, i) => 8 * i + 8 > field.byteLength || uint64(field, 8 * i) === value)
+}
+
 type Sizes = Pick<ZipEntry, "compressedBytes" | "plainBytes" | "headerOffset">
 
 /** The Zip64 field (APPNOTE 4.5.3) holds, in this order, only those values that are all ones outside. */
@@ -129,5 +134,9 @@ function applyZip64(header: DataView, field: Uint8Array | undefined, name: strin
   const disk = header.getUint16(34, true)
   const isFirstDisk = disk === 0 || (disk === ALL_ONES_16 && at + 4 <= data.byteLength && data.getUint32(at, true) === 0)
   if (!isFirstDisk) throw new DocumentFault("split_archive", name)
+  const restBytes = data.byteLength - at
+  if (restBytes >= 8 && !saysTheSame(data, [plainBytes, compressedBytes, headerOffset])) {
+    throw new DocumentFault("bad_directory", name)
+  }
   return { plainBytes, compressedBytes, headerOffset }
 }
