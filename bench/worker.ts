@@ -2,6 +2,7 @@
 // that both run in one isolate. Never deployed.
 //   GET  /bench/plain/ID           the object of a file: R2 → body, piped natively; Range as R2 has it
 //   POST /bench/plain              body → one R2 multipart object in parts of 5 MiB
+//   POST /bench/unchecked          an upload as POST /api/ops/upload, but without the document check; with ?count, with it
 //   POST /bench/seed               rows of files and clients without bytes, all for everyone, of the one ops account
 //   GET  /bench/reads              rows that lists of files have read since it was last asked
 import { createApp } from "../src/app.ts"

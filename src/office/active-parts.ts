@@ -11,7 +11,11 @@ import { decodeXml } from "./xml.ts"
 import { WORK_PER_PART, type Work } from "./work.ts"
 import type { ZipEntry } from "./zip-directory.ts"
 
+const western = new TextDecoder("windows-1252")
 const MAX_TEXT_BYTES = 8 * 1024 * 1024
+
+/** Parts that say no more of themselves: anything may be in them, also what is no XML, e.g. what macOS adds. */
+const ANY_XML = /^(?:application|text)\/xml$/
 
 type Look = { types: RegExp; faults: (text: string) => Iterable<FaultReason> }
 
@@ -58,28 +62,39 @@ export async function refuseActiveParts(
     const fitting = looks.filter((look) => look.types.test(type))
     if (fitting.length === 0 || entry.isDirectory || !archive.canAfford(entry, MAX_TEXT_BYTES)) continue
     if (work.remaining() < entry.plainBytes + WORK_PER_PART) continue
-    await refuseText(archive, entry, fitting, policy, work)
+    await refuseText(archive, entry, fitting, ANY_XML.test(type), policy, work)
   }
 }
 
 /** Looks at one part that a relationship has found, whatever it is declared as. */
 export const refuseRibbon = (archive: Archive, entry: ZipEntry, policy: DocumentPolicy, work: Work): Promise<void> =>
-  refuseText(archive, entry, [{ faults: ribbonFaults }], policy, work)
+  refuseText(archive, entry, [{ faults: ribbonFaults }], true, policy, work)
 
 /** The same for an external link of a workbook. */
 export const refuseProgramLink = (archive: Archive, entry: ZipEntry, policy: DocumentPolicy, work: Work): Promise<void> =>
-  refuseText(archive, entry, [{ faults: linkFaults }], policy, work)
+  refuseText(archive, entry, [{ faults: linkFaults }], false, policy, work)
+
+function readText(bytes: Uint8Array, isCustom: boolean): string {
+  try {
+    return withoutInterruptions(decodeXml(bytes))
+  } catch (error) {
+    // Tags and keywords are ASCII in every encoding that such a part may be in.
+    if (isCustom) return western.decode(bytes)
+    throw error
+  }
+}
 
 async function refuseText(
   archive: Archive,
   entry: ZipEntry,
   looksAt: readonly Pick<Look, "faults">[],
+  isCustom: boolean,
   policy: DocumentPolicy,
   work: Work,
 ): Promise<void> {
   work.spend(entry.plainBytes)
   await inPart(entry.name, async () => {
-    const text = withoutInterruptions(decodeXml(await archive.read(entry, MAX_TEXT_BYTES)))
+    const text = readText(await archive.read(entry, MAX_TEXT_BYTES), isCustom)
     for (const { faults } of looksAt) {
       for (const fault of faults(text)) if (isForbidden(policy, fault)) throw new DocumentFault(fault)
     }

@@ -36,32 +36,30 @@ const ACTIVEX_TYPE = /^application\/vnd\.ms-office\.activex(?:\+xml)?$/
 const ACTIVEX_KINDS = ["control", "activexcontrolbinary"]
 const OLE_TYPE = `${mediaTypes.docx.slice(0, mediaTypes.docx.indexOf("wordprocessingml"))}oleobject`
 
-const ADD_IN_TYPE = /^application\/vnd\.ms-office\.webextension/
+const ADD_IN_TYPE = "application/vnd.ms-office.webextension"
 const ADD_IN_KINDS = ["webextension", "webextensiontaskpanes"]
 
-/** Does the policy forbid this? Only what it could allow is ever not forbidden. */
+/** What may be allowed, and by which setting. */
+const permissions = new Map<FaultReason, keyof DocumentPolicy>([
+  ["external_relationship", "externalRelationships"],
+  ["external_data", "externalRelationships"],
+  ["add_in", "externalRelationships"],
+  ["embedded_object", "embeddedObjects"],
+  ["activex", "activeX"],
+  ["dde", "dde"],
+  ["program_action", "dde"],
+])
+
+/** Does the policy forbid this? What no setting allows is always forbidden. */
 export function isForbidden(policy: DocumentPolicy, fault: FaultReason): boolean {
-  switch (fault) {
-    case "external_relationship":
-    case "external_data":
-    case "add_in":
-      return !policy.externalRelationships
-    case "embedded_object":
-      return !policy.embeddedObjects
-    case "activex":
-      return !policy.activeX
-    case "dde":
-    case "program_action":
-      return !policy.dde
-    default:
-      return true
-  }
+  const permission = permissions.get(fault)
+  return permission === undefined || !policy[permission]
 }
 
 /** What a part is by itself, from its content type in lower case. */
 export function partFault(contentType: string): FaultReason | null {
   if (ACTIVEX_TYPE.test(contentType)) return "activex"
-  if (ADD_IN_TYPE.test(contentType)) return "add_in"
+  if (contentType.startsWith(ADD_IN_TYPE)) return "add_in"
   return contentType === OLE_TYPE ? "embedded_object" : null
 }
 
