@@ -71,6 +71,8 @@ export async function checkLocalHeader(source: ByteSource, placed: PlacedEntry):
   const isRepeated = zip64 === undefined || zip64.every((byte) => byte === 0)
   if (!isRepeated && !saysTheSame(view(zip64), [entry.plainBytes, entry.compressedBytes])) throw differs()
   const restBytes = slack - extraBytes
+  // Who goes through the file would take the next header for the descriptor.
+  if (hasDescriptor && restBytes === 0) throw differs()
   if (restBytes > 0) await checkDescriptor(source, entry, { offset: endOffset - restBytes, bytes: restBytes }, hasDescriptor)
   return extraOffset + extraBytes
 }
