@@ -247,6 +247,50 @@ const habits: Habit[] = [
     ),
   ],
   [
+    "a signed document: signatures, their origin empty",
+    "docx",
+    [
+      entry(
+        "[Content_Types].xml",
+        types(
+          "docx",
+          '<Override PartName="/_xmlsignatures/sig1.xml" ContentType="application/vnd.openxmlformats-package.digital-signature-xmlsignature+xml"/>',
+          `${defaults}<Default Extension="sigs" ContentType="application/vnd.openxmlformats-package.digital-signature-origin"/>`,
+        ),
+        fast,
+      ),
+      entry(
+        "_rels/.rels",
+        rels(
+          "docx",
+          `<Relationship Id="rId9" Type="${PACKAGE}/relationships/digital-signature/origin" Target="_xmlsignatures/origin.sigs"/>`,
+        ),
+      ),
+      main("docx", fast),
+      entry("_xmlsignatures/origin.sigs", "", { method: 0 }),
+      entry(
+        "_xmlsignatures/_rels/origin.sigs.rels",
+        `<Relationships xmlns="${PACKAGE}/relationships"><Relationship Id="rId1" Type="${PACKAGE}/relationships/digital-signature/signature" Target="sig1.xml"/></Relationships>`,
+      ),
+      entry("_xmlsignatures/sig1.xml", "<Signature/>"),
+    ],
+  ],
+  ...["Ελληνικά", "русский", "עברית", "العربية", "हिन्दी", "ไทย", "日本語", "中文", "한국어", "Tiếng Việt"].map(
+    (language): Habit => [
+      `a program in ${language}: names of parts and properties in it`,
+      "docx",
+      [
+        entry("[Content_Types].xml", types("docx", appType, `${defaults}<Default Extension="png" ContentType="image/png"/>`), {
+          flags: 0x800,
+        }),
+        entry("_rels/.rels", rels("docx"), { flags: 0x800 }),
+        entry("docProps/app.xml", properties(language, "16.0"), { flags: 0x800 }),
+        entry(`word/media/${language}.png`, noise(50), { flags: 0x800 }),
+        main("docx"),
+      ],
+    ],
+  ),
+  [
     "7-Zip and WinRAR, packed anew: folders, times of Windows",
     "pptx",
     [
