@@ -57,7 +57,8 @@ export async function receiveUnchecked(
 /** What the check of a stored file reads: of the document, and of R2 to open that. */
 export async function checkStored(deps: Powers, ownerId: string, fileId: string) {
   const { file, blob } = await findOwnFile(deps, ownerId, fileId)
-  const { lease } = await admitUpload(deps, deps.policy.maxFileBytes)
+  const { lease, buffers } = await admitUpload(deps, deps.policy.maxFileBytes)
+  lease.giveBack(buffers.sealed.buffer)
   const counts = { documentBytes: 0, documentReads: 0, r2Bytes: 0, r2Reads: 0 }
   const blobs: Powers["blobs"] = {
     ...deps.blobs,

@@ -236,7 +236,7 @@ describe("a name", () => {
       const response = await api.request(`/api/ops/files/${file.id}/content`, { token: tokens.accessToken })
       expect(response.headers.get("content-type"), type).toBe(docxType)
     }
-    const html = await send(new TextEncoder().encode("<!doctype html><script>alert(1)</script>"), docxType)
+    const html = await send(text("<!doctype html><script>alert(1)</script>"), docxType)
     expect(await html.json()).toMatchObject({ status: 422, code: "document_refused", reason: "not_a_zip" })
   })
 })
