@@ -267,7 +267,7 @@ beforeAll(async () => {
   await api.db.update(users).set({ managesAllFiles: 1 }).where(eq(users.id, manager.id))
   client = await personOf(await api.newClient())
   otherClient = await personOf(await api.newClient())
-})
+}, 60_000)
 
 async function upload(owner: Person, query = ""): Promise<string> {
   const form = new FormData()
