@@ -8,6 +8,7 @@ import { AppError } from "../errors.ts"
 import { newId } from "../ids.ts"
 import type { ChosenAudience } from "./audiences.ts"
 import type { ListedFile } from "./files.ts"
+import { NOTIFICATIONS, type Notification } from "./notifications.ts"
 import { tooLarge } from "./parts.ts"
 import type { Powers } from "./powers.ts"
 
@@ -33,13 +34,29 @@ export const keyInUse = (): AppError =>
 const recipientsOf = ({ audience, clients, groups }: ChosenAudience): string[][] =>
   audience === "everyone" ? [] : [clients.toSorted(), groups.toSorted()]
 
+/** What is told about a file; nothing for everything. */
+const notificationsOf = (notify: readonly Notification[]): { notify: Notification[] }[] =>
+  notify.length === NOTIFICATIONS.length ? [] : [{ notify: NOTIFICATIONS.filter((name) => notify.includes(name)) }]
+
+/** With what a file is published besides its document. */
+type Settings = { audience: ChosenAudience; notify: readonly Notification[] }
+
 /** Everything that makes one upload another. */
 const fingerprintOf = (
   file: Pick<ListedFile, "name" | "downloadLimit" | "sizeBytes" | "sha256">,
-  audience: ChosenAudience,
+  { audience, notify }: Settings,
 ): string =>
   createHash("sha256")
-    .update(JSON.stringify([file.name, file.downloadLimit, file.sizeBytes, file.sha256, ...recipientsOf(audience)]))
+    .update(
+      JSON.stringify([
+        file.name,
+        file.downloadLimit,
+        file.sizeBytes,
+        file.sha256,
+        ...recipientsOf(audience),
+        ...notificationsOf(notify),
+      ]),
+    )
     .digest("hex")
 
 /**
@@ -66,8 +83,8 @@ export const answerIdempotently = (
   ownerId: string,
   claim: KeyClaim,
   file: ListedFile,
-  audience: ChosenAudience,
-): Statement => answerKey(deps.db, ownerId, claim, fingerprintOf(file, audience), JSON.stringify(file))
+  settings: Settings,
+): Statement => answerKey(deps.db, ownerId, claim, fingerprintOf(file, settings), JSON.stringify(file))
 
 /** Lets go of a key whose request came to nothing. Where that fails too, it is free again in a while. */
 export async function forgetIdempotencyKey(deps: Deps & Pick<Powers, "log">, ownerId: string, claim: KeyClaim): Promise<void> {
@@ -84,7 +101,7 @@ export async function forgetIdempotencyKey(deps: Deps & Pick<Powers, "log">, own
  */
 export async function repeatAnswer(
   answered: Answered,
-  upload: { name: { name: string }; downloadLimit: number | null; audience: ChosenAudience },
+  upload: Settings & { name: { name: string }; downloadLimit: number | null },
   chunks: AsyncIterable<Uint8Array>,
   maxBytes: number,
 ): Promise<ListedFile> {
@@ -95,8 +112,8 @@ export async function repeatAnswer(
     if (sizeBytes > maxBytes) throw tooLarge(maxBytes)
     hash.update(chunk)
   }
-  const { downloadLimit, name, audience } = upload
+  const { downloadLimit, name } = upload
   const sent = { name: name.name, downloadLimit, sizeBytes, sha256: hash.digest("hex") }
-  if (fingerprintOf(sent, audience) === answered.fingerprint) return answered.file
+  if (fingerprintOf(sent, upload) === answered.fingerprint) return answered.file
   throw new AppError("idempotency_key_reused", { detail: "This Idempotency-Key was used for another upload. Take a new one." })
 }

@@ -12,6 +12,7 @@ import { type ChosenAudience, grantsOfNewFile } from "./audiences.ts"
 import { auditEvent } from "./audit.ts"
 import type { DocumentName } from "./document-name.ts"
 import type { ListedFile } from "./files.ts"
+import { type Notification, notificationsOfNewFile } from "./notifications.ts"
 import type { Powers } from "./powers.ts"
 import { quotaFault } from "./quota.ts"
 import { searchKey } from "./search-key.ts"
@@ -30,6 +31,8 @@ export type Draft = {
   downloadLimit: number | null
   /** Whom the file is for from its first moment on. */
   audience: ChosenAudience
+  /** What is told about it. */
+  notify: readonly Notification[]
 }
 
 /** The row of a draft's bytes once they are sealed. */
@@ -77,6 +80,7 @@ export async function publish(
       insertUploadedFile(deps.db, row, draft.objectKey, { sizeBytes, quota: deps.policy, ...held }),
       insertBlob(deps.db, blob),
       ...grantsOfNewFile(deps, id, draft.audience),
+      ...notificationsOfNewFile(deps, id, draft.notify),
       deleteUpload(deps.db, draft.objectKey),
       ...(more?.(file) ?? []),
       auditEvent(deps, "file.uploaded", ownerId, id),

@@ -26,6 +26,7 @@ import { type ContentDeps, contentSource, withContentStream } from "./content.ts
 import { type ListedFile, discardObject } from "./files.ts"
 import { answerIdempotently, claimIdempotencyKey, forgetIdempotencyKey, keyInUse, repeatAnswer } from "./idempotency.ts"
 import type { MemoryLease } from "./memory.ts"
+import type { Notification } from "./notifications.ts"
 import { type Part, type PartBuffers, admitUpload, createPartWriter, cutIntoParts } from "./parts.ts"
 import type { Powers } from "./powers.ts"
 import { type Draft, FIRST_VERSION, type Occasion, blobRow, newObjectKey, publish } from "./publication.ts"
@@ -49,6 +50,8 @@ export type UploadRequest = {
   downloadLimit: number | null
   /** Whom it is for from its first moment on. */
   audience: ChosenAudience
+  /** What is told about it. */
+  notify: readonly Notification[]
   /** The client's own name for this request: sent again, it makes no second file. */
   idempotencyKey: string | null
 }
@@ -59,14 +62,14 @@ export type UploadRequest = {
  *   `quota_exceeded`, `scanner_unavailable`, `idempotency_key_in_use`, `idempotency_key_reused`; nothing is stored then · `busy` when too many transfers are running
  */
 export async function receiveDocument(deps: UploadDeps, upload: UploadRequest): Promise<ListedFile> {
-  const { ownerId, downloadLimit, audience, idempotencyKey } = upload
+  const { ownerId, downloadLimit, audience, notify, idempotencyKey } = upload
   const name = parseDocumentName(upload.sentName)
-  const draft = { fileId: newId(), objectKey: newObjectKey(), ownerId, name, downloadLimit, audience }
+  const draft = { fileId: newId(), objectKey: newObjectKey(), ownerId, name, downloadLimit, audience, notify }
   if (idempotencyKey === null) return receiveDraft(deps, draft, upload, {})
   const claim = await claimIdempotencyKey(deps, ownerId, idempotencyKey)
   if (claim.kind === "answered") return repeatAnswer(claim, draft, upload.chunks, deps.policy.maxFileBytes)
   try {
-    const more = (file: ListedFile) => [answerIdempotently(deps, ownerId, claim, file, audience)]
+    const more = (file: ListedFile) => [answerIdempotently(deps, ownerId, claim, file, upload)]
     return await receiveDraft(deps, draft, upload, { idempotency: claim, more })
   } catch (error) {
     // The client may try again with what it has mended. If the file appeared all the same, its answer stays.

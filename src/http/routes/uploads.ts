@@ -3,6 +3,7 @@ import { type Context, Hono } from "hono"
 import { z } from "zod"
 import { FOR_EVERYONE, type ChosenAudience, requireRecipients } from "../../domain/audiences.ts"
 import { type ExpectedDigests, createDigests, digestMismatch } from "../../domain/digests.ts"
+import { NOTIFICATIONS } from "../../domain/notifications.ts"
 import { tooLarge } from "../../domain/parts.ts"
 import { requireQuota } from "../../domain/quota.ts"
 import { type UploadRequest, receiveDocument } from "../../domain/uploads.ts"
@@ -15,6 +16,7 @@ import type { GuardedEnv } from "../types.ts"
 import { queryParameters, singleParameters } from "../validate.ts"
 import { MAX_CLIENTS, MAX_GROUPS } from "./audiences.ts"
 import { fileJson } from "./files.ts"
+import { notifyParameter } from "./notifications.ts"
 
 /** Room for boundaries and part headers around a file of the greatest size. */
 const MULTIPART_OVERHEAD_BYTES = 64 * 1024
@@ -100,6 +102,7 @@ const uploadQuery = z.strictObject({
   audience: wordField(["everyone", "chosen"]).optional(),
   clients: idsParameter(MAX_CLIENTS).optional(),
   groups: idsParameter(MAX_GROUPS).optional(),
+  notify: notifyParameter.default([...NOTIFICATIONS]),
 })
 
 /** Naming somebody means them alone; naming nobody, everyone. */
@@ -192,7 +195,8 @@ export const uploadRoutes = new Hono<GuardedEnv>()
       const { part, sentName, downloadLimit } = await settingsAndFile(parts, c.req.valid("query"))
       const chunks = onlyPart(part, parts, content?.check ?? ignore, content?.seeFile ?? ignore)
       const { userId: ownerId } = c.var.caller
-      return await answer(c, { ownerId, sentName, chunks, atMostBytes, expected, downloadLimit, audience, idempotencyKey: key })
+      const settings = { downloadLimit, audience, notify: c.req.valid("query").notify }
+      return await answer(c, { ownerId, sentName, chunks, atMostBytes, expected, ...settings, idempotencyKey: key })
     } finally {
       await parts.return()
     }
@@ -217,8 +221,9 @@ export const uploadRoutes = new Hono<GuardedEnv>()
     try {
       const chunks = wholeBody(source, content)
       const { userId: ownerId } = c.var.caller
-      const downloadLimit = c.req.valid("query").downloadLimit ?? null
-      return await answer(c, { ownerId, sentName, chunks, atMostBytes, expected, downloadLimit, audience, idempotencyKey: key })
+      const { downloadLimit = null, notify } = c.req.valid("query")
+      const settings = { downloadLimit, audience, notify }
+      return await answer(c, { ownerId, sentName, chunks, atMostBytes, expected, ...settings, idempotencyKey: key })
     } finally {
       await source.close(c.var.deps.policy.maxFileBytes)
     }
