@@ -74,6 +74,8 @@ const matrix: Record<string, Row> = {
   "GET /reset-password.js": { for: "anyone" },
   "GET /verify-email.js": { for: "anyone" },
   "GET /verify-email/:handle": { for: "anyone" },
+  "GET /unsubscribe/:token": { for: "anyone" },
+  "POST /unsubscribe/:token": { for: "anyone" },
   "POST /api/auth/password/forgot": { for: "anyone" },
   "POST /api/auth/password/reset": { for: "anyone" },
   "POST /api/auth/refresh": { for: "anyone" },
@@ -92,6 +94,8 @@ const matrix: Record<string, Row> = {
     for: "login",
     answers: { "own session": "204", "another's session": GONE, nothing: GONE, "no id": GONE },
   },
+  "GET /api/auth/notifications": { for: "login" },
+  "PATCH /api/auth/notifications": { for: "login" },
   "POST /api/auth/totp/enroll": { for: "login" },
   "POST /api/auth/totp/confirm": { for: "login" },
   "POST /api/auth/totp/recovery-codes": { for: "login" },
@@ -165,6 +169,12 @@ const matrix: Record<string, Row> = {
     for: "ops",
     answers: ownFile("200"),
     json: () => ({ audience: "chosen", clients: [client.id] }),
+  },
+  "GET /api/ops/files/:id/notifications": { for: "ops", answers: ownFile("200") },
+  "PUT /api/ops/files/:id/notifications": {
+    for: "ops",
+    answers: ownFile("200"),
+    json: () => ({ newFiles: false, expiryReminders: true, deliveries: false, expiryReports: true }),
   },
   "POST /api/ops/assignments": { for: "ops", json: () => ({ files: [MISSING], clients: [client.id], mode: "add" }) },
   "GET /api/ops/groups": { for: "ops" },
@@ -274,7 +284,17 @@ async function told(route: string, id: string, options: RequestOptions): Promise
 
 /** Everything that a refused request could have changed. */
 async function world(): Promise<string> {
-  const tables = ["files", "file_grants", '"groups"', "group_members", "links", "downloads", "uploads"]
+  const tables = [
+    "files",
+    "file_grants",
+    '"groups"',
+    "group_members",
+    "links",
+    "downloads",
+    "uploads",
+    "file_mutes",
+    "notification_preferences",
+  ]
   const queries = [
     ...tables.map((table) => `select * from ${table}`),
     // Not what the tests themselves change of the people who ask.
