@@ -231,7 +231,7 @@ export const listClientsToRemind = (db: Db, fileId: string, query: { after: stri
   db.all<{ id: string }>(sql`
     select r.id from ${recipientsOf(sql`${fileId}`, true)} r where r.id > ${query.after} and not ${hasCurrent(sql`${fileId}`, sql`r.id`)}
       and not exists (select 1 from notices n where n.file_id = ${fileId} and n.client_id = r.id and n.kind = 'file_available'
-        and coalesce(n.settled_at_ms, ${query.toldSinceMs}) >= ${query.toldSinceMs})
+        and (n.settled_at_ms is null or n.mail_id is not null) and coalesce(n.settled_at_ms, ${query.toldSinceMs}) >= ${query.toldSinceMs})
     order by r.id limit ${query.limit}`)
 
 /** Reminders for these clients and, with the first of them, the report for the owner. */

@@ -40,7 +40,7 @@ const JUST_TOLD_MS = 24 * HOUR_MS
 const STEP_PAIRS = 2000
 const RUN_PAIRS = 20_000
 /** A step counts for as many at least, so that small ones end a run, too. */
-const STEP_COST = 500
+const STEP_COST = 1000
 const SOURCES_TOGETHER = 50
 const MEMBERS_TOGETHER = 200
 const DOWNLOADS_TOGETHER = 500

@@ -13,7 +13,7 @@ const links = { publicOrigin: "https://files.example.com", unsubscribeUrl: "http
 const expiresAtMs = Date.parse("2026-12-01T09:05:00Z")
 
 describe("M7, M8: somebody's text in a mail", () => {
-  it("stays on its line, short, and adds no character that hides or turns others", () =>
+  it("stays on its line, short, and adds no character that hides or turns others", () => {
     fc.assert(
       fc.property(fc.string({ unit: "binary", maxLength: 400 }), (text) => {
         const shown = inLine(text)
@@ -22,7 +22,8 @@ describe("M7, M8: somebody's text in a mail", () => {
         expect(shown.isWellFormed()).toBe(true)
       }),
       { numRuns: 100 },
-    ))
+    )
+  })
 
   it.each([
     ["plain.docx", "plain.docx"],
