@@ -52,7 +52,7 @@ async function plainGet(request: Request, env: Env, context: ExecutionContext, f
     log: () => undefined,
   })
   const caller = await authenticate(deps, request.headers.get("authorization")?.slice("Bearer ".length) ?? "")
-  const { blob } = await findOwnFile(deps, caller.userId, fileId)
+  const { blob } = await findOwnFile(deps, caller, fileId)
   const range = request.headers.has("range") ? { range: request.headers } : {}
   const object = await env.BLOBS.get(blob.objectKey, range)
   return object === null

@@ -25,6 +25,7 @@ import { totpRoutes } from "./http/routes/totp.ts"
 import { resumableUploadRoutes, tusDiscoveryRoutes } from "./http/routes/resumable-uploads.ts"
 import { unsubscribeRoutes } from "./http/routes/unsubscribe.ts"
 import { uploadRoutes } from "./http/routes/uploads.ts"
+import { versionRoutes } from "./http/routes/versions.ts"
 import type { AppEnv, GuardedEnv } from "./http/types.ts"
 
 /** What tests may put in place of the real thing: the clock, and how a request's powers are made. */
@@ -80,6 +81,7 @@ export function createApp(options: AppOptions = {}) {
       .route("/upload", uploadRoutes)
       .route("/uploads", resumableUploadRoutes)
       .route("/files", opsFileRoutes)
+      .route("/files", versionRoutes)
       .route("/files", audienceRoutes)
       .route("/files", fileNotificationRoutes)
       .route("/assignments", assignmentRoutes)

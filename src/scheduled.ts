@@ -1,6 +1,7 @@
 // What cron does: everything that a request left for later, each job on its own, each with a budget.
 import { createDeps } from "./deps.ts"
 import { keepAuditTrail } from "./domain/audit-trail.ts"
+import { ageFiles } from "./domain/file-life.ts"
 import { sweepDiscardedObjects, sweepExpiredRows } from "./domain/housekeeping.ts"
 import { continueInspection } from "./domain/inspection.ts"
 import { mailNotices } from "./domain/notice-bundles.ts"
@@ -27,6 +28,7 @@ const jobs: Record<string, (deps: Powers) => Promise<unknown>> = {
   receivedUploads: (deps) => finishReceivedUploads(deps, FINISH_LIMIT),
   expiredUploads: (deps) => expireUploads(deps, SWEEP_LIMIT),
   uploads: (deps) => sweepUploads(deps, SWEEP_LIMIT),
+  files: (deps) => ageFiles(deps, SWEEP_LIMIT),
   discardedObjects: (deps) => sweepDiscardedObjects(deps, SWEEP_LIMIT),
   expiredRows: sweepExpiredRows,
   rotation: (deps) => rotateKeys(deps, ROTATION_LIMIT),

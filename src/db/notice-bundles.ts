@@ -3,7 +3,7 @@
 import { type SQL, and, eq, sql } from "drizzle-orm"
 import { isFor } from "./audiences.ts"
 import type { Condition, Db } from "./client.ts"
-import { hasCurrent, recipientsOf } from "./notices.ts"
+import { type BundleTimes, hasCurrent, recipientsOf } from "./notices.ts"
 import { isMuted, mayBeTold } from "./notifications.ts"
 import { type NoticeKind, noticeBundles, notices } from "./schema.ts"
 
@@ -33,18 +33,24 @@ const needless = (kind: NoticeKind, { fileId, clientId }: NoticeColumns): SQL =>
   return sql`(${isMuted(fileId, kind)} or ${isKnown[kind]})`
 }
 
-/** What is not true any more, but may become true again: then it would be news again. */
-const untrue = (kind: NoticeKind, { fileId, clientId, expiryMs }: NoticeColumns, nowMs: number): SQL => {
-  const isExpired = sql`exists (select 1 from files x where x.id = ${fileId} and x.expires_at_ms <= ${nowMs})`
+/** May it be said now? Not what was taken off, is in the trash or past its time. */
+const isTrue = (kind: NoticeKind, { fileId, clientId, expiryMs }: NoticeColumns, nowMs: number): SQL => {
   // Of a later date there will be another notice; of an earlier one, this is it.
-  const isOfDate = sql`exists (select 1 from files x where x.id = ${fileId} and x.expires_at_ms > ${nowMs} and x.expires_at_ms <= ${expiryMs})`
-  const isTrue: Record<NoticeKind, SQL> = {
-    file_available: sql`(not ${isExpired} and ${isFor(fileId, clientId)})`,
-    expiry_reminder: sql`(${isOfDate} and ${isFor(fileId, clientId)})`,
+  const isOfDate = sql`exists (select 1 from files x where x.id = ${fileId} and x.deleted_at_ms is null and x.expires_at_ms > ${nowMs} and x.expires_at_ms <= ${expiryMs})`
+  const truth: Record<NoticeKind, SQL> = {
+    file_available: isFor(fileId, clientId, nowMs),
+    expiry_reminder: sql`(${isOfDate} and ${isFor(fileId, clientId, nowMs)})`,
     file_delivered: sql`true`,
     expiry_report: isOfDate,
   }
-  return sql`not ${isTrue[kind]}`
+  return truth[kind]
+}
+
+/** Nobody is told of it now, but its owner may take it out of the trash: its notices stay, and wait for no mail. */
+const isAway = (kind: NoticeKind, { fileId }: NoticeColumns, nowMs: number): SQL => {
+  if (kind === "file_delivered") return NOTHING
+  const isExpired = kind === "file_available" ? sql`y.expires_at_ms <= ${nowMs}` : NOTHING
+  return sql`exists (select 1 from files y where y.id = ${fileId} and (y.deleted_at_ms is not null or ${isExpired}))`
 }
 
 const n = { fileId: sql`n.file_id`, clientId: sql`n.client_id`, expiryMs: sql`n.expiry_ms` }
@@ -91,7 +97,7 @@ export async function readBundles(
       from json_each(${JSON.stringify(recipientIds)}) r cross join notices n indexed by notices_pending
         join files f on f.id = n.file_id join users c on c.id = n.client_id
       where n.recipient_id = r.value and n.kind = ${kind} and n.settled_at_ms is null
-        and not ${needless(kind, n)} and not ${untrue(kind, n, query.nowMs)}
+        and not ${needless(kind, n)} and ${isTrue(kind, n, query.nowMs)}
     ) where place <= ${query.most} group by recipient_id`)
   return rows.map(({ recipientId, total, keys, shown }) => ({
     recipientId,
@@ -100,6 +106,18 @@ export async function readBundles(
     shown: (JSON.parse(shown) as ShownNotice[]).toSorted((a, b) => a.place - b.place),
   }))
 }
+
+/** A mail for everybody to whom something about the file is still to be said: when it is back. */
+export const bundleAgain = (db: Db, fileId: string, { nowMs, quietMs }: BundleTimes) =>
+  db
+    .insert(noticeBundles)
+    .select(
+      sql`select recipient_id, kind, ${nowMs}, ${nowMs + quietMs}, 1 from notices where file_id = ${fileId} and settled_at_ms is null group by recipient_id, kind`,
+    )
+    .onConflictDoUpdate({
+      target: [noticeBundles.recipientId, noticeBundles.kind],
+      set: { changes: sql`${noticeBundles.changes} + 1` },
+    })
 
 export type Addressee = { id: string; email: string; emailKey: string }
 
@@ -133,8 +151,8 @@ export const isUnchanged = ({ recipientId, kind, changes }: BundleRow): Conditio
   sql`exists (select 1 from notice_bundles b where b.recipient_id = ${recipientId} and b.kind = ${kind} and b.changes = ${changes})`
 
 /**
- * Settles a bundle, if it is unchanged: what the mail says, and what is needless. What is not true any more is forgotten,
- * so that it can be said when it is true again; the bundle stays for what is left, if anything.
+ * Settles a bundle, if it is unchanged: what the mail says, and what is needless. What was taken off is forgotten, so
+ * that it can be said when it is given again; what is away stays. The bundle stays for what is left to say, if anything.
  * @param told - the keys of what the mail says
  */
 export const settleBundle = (
@@ -156,7 +174,7 @@ export const settleBundle = (
       .update(notices)
       .set({ settledAtMs: nowMs, mailId: sql`case when ${isTold} then ${told?.mailId ?? null} end` })
       .where(and(waits, sql`(${isTold} or ${needless(kind, pending)} or not ${mayBeTold(sql`${recipientId}`, kind)})`)),
-    db.delete(notices).where(and(waits, untrue(kind, pending, nowMs))),
+    db.delete(notices).where(and(waits, sql`not ${isTrue(kind, pending, nowMs)}`, sql`not ${isAway(kind, pending, nowMs)}`)),
     db
       .delete(noticeBundles)
       .where(
@@ -164,7 +182,7 @@ export const settleBundle = (
           eq(noticeBundles.recipientId, recipientId),
           eq(noticeBundles.kind, kind),
           eq(noticeBundles.changes, bundle.changes),
-          sql`not exists (select 1 from notices w where w.recipient_id = ${recipientId} and w.kind = ${kind} and w.settled_at_ms is null)`,
+          sql`not exists (select 1 from notices n where n.recipient_id = ${recipientId} and n.kind = ${kind} and n.settled_at_ms is null and not ${isAway(kind, n, nowMs)})`,
         ),
       ),
   ] as const

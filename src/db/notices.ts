@@ -219,7 +219,7 @@ export type ExpiringFile = { id: string; ownerId: string; expiresAtMs: number; t
 export async function nextExpiringFile(db: Db, nowMs: number, untilMs: number): Promise<ExpiringFile | undefined> {
   const [row] = await db.all<ExpiringFile>(sql`
     select id, owner_id as ownerId, expires_at_ms as expiresAtMs, expiry_told_to as toldTo from files indexed by files_expiry_untold
-    where expires_at_ms > expiry_told_ms and expires_at_ms > ${nowMs} and expires_at_ms <= ${untilMs} order by expires_at_ms limit 1`)
+    where expires_at_ms > expiry_told_ms and deleted_at_ms is null and expires_at_ms > ${nowMs} and expires_at_ms <= ${untilMs} order by expires_at_ms limit 1`)
   return row
 }
 

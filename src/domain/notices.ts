@@ -2,6 +2,7 @@
 // file and person, in bounded steps (db/notices.ts). No other rule needs to think of notifications: the rows that give a
 // file, add a member, end a download or set a date are what is read here, and each is marked when it was taken in.
 import { type Statement, runBatch } from "../db/client.ts"
+import { bundleAgain } from "../db/notice-bundles.ts"
 import {
   type BundleTimes,
   type GrantSource,
@@ -46,6 +47,9 @@ const MEMBERS_TOGETHER = 200
 const DOWNLOADS_TOGETHER = 500
 
 type Deps = Pick<Powers, "db" | "now">
+
+/** Said in the batch that takes a file out of the trash: whoever was not told of it before is told now. */
+export const noticesOfRestoredFile = (deps: Deps, fileId: string): Statement => bundleAgain(deps.db, fileId, timesOf(deps))
 
 const timesOf = (deps: Deps): BundleTimes => ({ nowMs: deps.now(), quietMs: QUIET_MS, longestMs: LONGEST_WAIT_MS })
 

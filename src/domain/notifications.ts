@@ -15,7 +15,7 @@ import {
 } from "../db/notifications.ts"
 import { AppError } from "../errors.ts"
 import { auditEvent } from "./audit.ts"
-import { findOwnFile } from "./files.ts"
+import { type FileActor, findOwnFile, requireThere } from "./files.ts"
 import type { Powers } from "./powers.ts"
 import type { Caller } from "./sessions.ts"
 
@@ -81,25 +81,29 @@ export async function changeOwnNotifications(deps: Deps, caller: Caller, wanted:
   return ownNotifications(deps, caller)
 }
 
-/** What is told about one of the owner's files. */
-export async function fileNotifications(deps: Pick<Powers, "db">, ownerId: string, fileId: string): Promise<Switches> {
-  await findOwnFile(deps, ownerId, fileId)
+/**
+ * What is told about a file that the actor may manage.
+ * @throws AppError `not_found`
+ */
+export async function fileNotifications(deps: Pick<Powers, "db">, actor: FileActor, fileId: string): Promise<Switches> {
+  await findOwnFile(deps, actor, fileId)
   return switches(NOTIFICATIONS, await listKindsMuted(deps.db, fileId))
 }
 
 const mutedOf = (wanted: Switches): NoticeKind[] => NOTICE_KINDS.filter((kind) => wanted[NAME_OF[kind]] === false)
 
 /**
- * Decides what is told about one of the owner's files from now on.
- * @throws AppError `not_found`
+ * Decides what is told about such a file from now on.
+ * @throws AppError `not_found` · `file_deleted` for one in the trash
  */
-export async function changeFileNotifications(deps: Deps, ownerId: string, fileId: string, wanted: Switches): Promise<void> {
-  await findOwnFile(deps, ownerId, fileId)
+export async function changeFileNotifications(deps: Deps, actor: FileActor, fileId: string, wanted: Switches): Promise<void> {
+  const { file } = await findOwnFile(deps, actor, fileId)
+  requireThere(file)
   const muted = mutedOf(wanted)
   await runBatch(deps.db, [
     unmuteKindsBut(deps.db, fileId, muted),
     muteKinds(deps.db, fileId, muted),
-    auditEvent(deps, "file.notifications_set", ownerId, fileId),
+    auditEvent(deps, "file.notifications_set", actor.userId, fileId),
   ])
 }
 

@@ -20,7 +20,6 @@ import { FOR_EVERYONE } from "./audiences.ts"
 import { digestMismatch } from "./digests.ts"
 import { requireCleanScan, requireDocument } from "./document-check.ts"
 import type { MemoryLease } from "./memory.ts"
-import { NOTIFICATIONS } from "./notifications.ts"
 import type { Powers } from "./powers.ts"
 import { blobRow, publish } from "./publication.ts"
 import { type HeldUpload, holding } from "./resumable-lease.ts"
@@ -100,7 +99,6 @@ async function checkAndPublish(deps: CompletionDeps, held: HeldUpload, memory: M
     name: { name: row.name, type: row.type },
     downloadLimit: row.downloadLimit,
     audience: FOR_EVERYONE,
-    notify: NOTIFICATIONS,
   }
   const wrapped = { keyId: row.keyId, wrappedKey, commitment }
   const unhashed = blobRow(draft, { sizeBytes: row.lengthBytes, sha256: UNKNOWN_SHA256, wrapped })

@@ -137,6 +137,44 @@ describe("a client is mailed", () => {
     expect([await subjects(ann), await subjects(twin)]).toEqual([[], ["A new file for you"]])
   })
 
+  it("when a file comes back from the trash, if they were not told before", async () => {
+    const [ann, bob] = [await world.newPerson(), await world.newPerson()]
+    const file = await world.newFile(`clients=${ann.id}`, "back.docx")
+    await world.later(2)
+    await world.call("POST", "/api/ops/assignments", { files: [file], clients: [bob.id], mode: "add" })
+    await world.later(0)
+    await world.call("DELETE", `/api/ops/files/${file}`)
+    await world.later(2)
+    // Other files are told meanwhile, and the one in the trash makes no work.
+    await world.newFile(`clients=${bob.id}`, "other.docx")
+    await world.later(2)
+    expect((await world.mailsTo(bob)).map(({ text }) => text.includes("back.docx"))).toEqual([false])
+    expect(
+      await world.api.db.$client.prepare("select * from notice_bundles where recipient_id = ?").bind(bob.id).first(),
+    ).toBeNull()
+    await world.call("POST", `/api/ops/files/${file}/restore`)
+    await world.later(2)
+    await world.later(5)
+    expect((await world.mailsTo(bob)).map(({ text }) => text.includes("back.docx"))).toEqual([false, true])
+    expect(await subjects(ann)).toEqual(["A new file for you"])
+  })
+
+  it("not of another name, date or version of what they have been told of", async () => {
+    const ann = await world.newPerson()
+    const file = await world.newFile(`clients=${ann.id}`)
+    await world.later(2)
+    await world.call("PATCH", `/api/ops/files/${file}`, { name: "b.docx", description: "d", expiresAt: "2026-12-24T12:00:00Z" })
+    const version = {
+      method: "PUT",
+      token: world.ops.tokens.accessToken,
+      body: (await import("../support/documents.ts")).realDocument("pandoc.docx"),
+    }
+    expect((await world.api.request(`/api/ops/files/${file}/content`, version)).status).toBe(200)
+    await world.later(2)
+    await world.later(5)
+    expect(await subjects(ann)).toEqual(["A new file for you"])
+  })
+
   it("not while disabled or unproven, nor afterwards of what was given meanwhile", async () => {
     const fine = await world.newPerson()
     const disabled = await world.newPerson({ disabledAtMs: 1 })

@@ -1,4 +1,4 @@
-// A Worker that dies at any await: bindings that answer up to a call, and never again.
+// D1 and R2 of a Worker that dies at a call: for tests that walk through every call that some work makes.
 import { env } from "cloudflare:workers"
 
 export type Death = { at: number; when: "before" | "after" }

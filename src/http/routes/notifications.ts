@@ -44,11 +44,11 @@ export const ownNotificationRoutes = new Hono<GuardedEnv>()
 export const fileNotificationRoutes = new Hono<GuardedEnv>()
   .get("/:id/notifications", async (c) => {
     const id = pathId(c.req.param("id"))
-    return c.json({ notifications: await fileNotifications(c.var.deps, c.var.caller.userId, id) })
+    return c.json({ notifications: await fileNotifications(c.var.deps, c.var.caller, id) })
   })
   .put("/:id/notifications", requireJson, limitJson, jsonBody(allSwitches), async (c) => {
     const id = pathId(c.req.param("id"))
     const notifications = c.req.valid("json")
-    await changeFileNotifications(c.var.deps, c.var.caller.userId, id, notifications)
+    await changeFileNotifications(c.var.deps, c.var.caller, id, notifications)
     return c.json({ notifications, message: "success" })
   })

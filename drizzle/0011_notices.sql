@@ -47,10 +47,9 @@ CREATE INDEX `file_grants_unannounced` ON `file_grants` (`granted_at_ms`) WHERE 
 CREATE INDEX `file_grants_group` ON `file_grants` (`group_id`,`file_id`);--> statement-breakpoint
 ALTER TABLE `downloads` ADD `reported_at_ms` integer;--> statement-breakpoint
 CREATE INDEX `downloads_unreported` ON `downloads` (`delivered_at_ms`) WHERE "downloads"."delivered_at_ms" is not null and "downloads"."reported_at_ms" is null;--> statement-breakpoint
-ALTER TABLE `files` ADD `expires_at_ms` integer;--> statement-breakpoint
 ALTER TABLE `files` ADD `expiry_told_ms` integer DEFAULT 0 NOT NULL;--> statement-breakpoint
 ALTER TABLE `files` ADD `expiry_told_to` text DEFAULT '' NOT NULL;--> statement-breakpoint
-CREATE INDEX `files_expiry_untold` ON `files` (`expires_at_ms`) WHERE "files"."expires_at_ms" > "files"."expiry_told_ms";--> statement-breakpoint
+CREATE INDEX `files_expiry_untold` ON `files` (`expires_at_ms`) WHERE expires_at_ms > expiry_told_ms and deleted_at_ms is null;--> statement-breakpoint
 ALTER TABLE `group_members` ADD `announced_at_ms` integer;--> statement-breakpoint
 ALTER TABLE `group_members` ADD `announced_to` text DEFAULT '' NOT NULL;--> statement-breakpoint
 CREATE INDEX `group_members_unannounced` ON `group_members` (`added_at_ms`) WHERE "group_members"."announced_at_ms" is null;--> statement-breakpoint
