@@ -27,6 +27,7 @@ import { requireFuture } from "./file-life.ts"
 import { type ListedFile, type SealedRow, discardObject, requireThere } from "./files.ts"
 import { answerIdempotently, claimIdempotencyKey, forgetIdempotencyKey, keyInUse, repeatAnswer } from "./idempotency.ts"
 import type { MemoryLease } from "./memory.ts"
+import type { Notification } from "./notifications.ts"
 import { type Part, type PartBuffers, admitUpload, createPartWriter, cutIntoParts } from "./parts.ts"
 import type { Powers } from "./powers.ts"
 import { type Draft, type Occasion, blobRow, newObjectKey, publish, versionOf } from "./publication.ts"
@@ -60,6 +61,8 @@ export type NewFile = {
   audience: ChosenAudience
   description: string | null
   expiresAtMs: number | null
+  /** What is told about it. */
+  notify: readonly Notification[]
 }
 
 /**
