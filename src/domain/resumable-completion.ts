@@ -22,7 +22,7 @@ import type { MemoryLease } from "./memory.ts"
 import type { Powers } from "./powers.ts"
 import { blobRow, publish } from "./publication.ts"
 import { type HeldUpload, holding } from "./resumable-lease.ts"
-import { audienceOfUpload, keepVerdict, locked } from "./resumable-state.ts"
+import { keepVerdict, locked, termsOfUpload } from "./resumable-state.ts"
 import { giveUpObjects } from "./uploads.ts"
 
 export type CompletionDeps = ContentDeps & Pick<Powers, "policy" | "digests" | "scanner">
@@ -97,7 +97,7 @@ async function checkAndPublish(deps: CompletionDeps, held: HeldUpload, memory: M
     ownerId: row.ownerId,
     name: { name: row.name, type: row.type },
     downloadLimit: row.downloadLimit,
-    audience: audienceOfUpload(row),
+    ...termsOfUpload(row),
   }
   const wrapped = { keyId: row.keyId, wrappedKey, commitment }
   const unhashed = blobRow(draft, { sizeBytes: row.lengthBytes, sha256: UNKNOWN_SHA256, wrapped })

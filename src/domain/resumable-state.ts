@@ -2,8 +2,10 @@
 import { type ResumableRow, findResumable } from "../db/resumable-uploads.ts"
 import type { ResumableState } from "../db/schema.ts"
 import { AppError, type AppErrorOptions, type ErrorCode } from "../errors.ts"
-import type { ChosenAudience } from "./audiences.ts"
+import { FOR_EVERYONE } from "./audiences.ts"
+import { NOTIFICATIONS } from "./notifications.ts"
 import type { Powers } from "./powers.ts"
+import type { NewFile } from "./uploads.ts"
 
 const RETRY_AFTER_SECONDS = 2
 /** R2 drops parts after seven days, so an upload must end before. */
@@ -71,11 +73,14 @@ const keptVerdict = ({ refusalCode, refusalDetail, refusalFacts }: ResumableRow)
     ...(JSON.parse(refusalFacts ?? "{}") as RefusalFacts),
   })
 
-/** Whom the upload's file will be for. */
-export const audienceOfUpload = ({ audience, recipients }: ResumableRow): ChosenAudience => ({
-  audience,
-  ...(JSON.parse(recipients ?? '{"clients":[],"groups":[]}') as Omit<ChosenAudience, "audience">),
-})
+/** What a file is published with that its row here says as JSON. */
+export type FileTerms = Omit<NewFile, "sentName" | "downloadLimit">
+
+const NOTHING_SAID: FileTerms = { audience: FOR_EVERYONE, description: null, expiresAtMs: null, notify: NOTIFICATIONS }
+
+/** What the upload's file will be published with. */
+export const termsOfUpload = ({ terms }: ResumableRow): FileTerms =>
+  terms === null ? NOTHING_SAID : (JSON.parse(terms) as FileTerms)
 
 /** Has it ended badly? What its client was told then, it is told again. */
 export function requireAlive(row: ResumableRow, nowMs: number): void {

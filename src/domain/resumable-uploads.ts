@@ -13,15 +13,16 @@ import {
 } from "../db/resumable-uploads.ts"
 import { AppError } from "../errors.ts"
 import { newId } from "../ids.ts"
-import { type ChosenAudience, requireRecipients } from "./audiences.ts"
+import { requireRecipients } from "./audiences.ts"
 import { parseDocumentName } from "./document-name.ts"
+import { requireFuture } from "./file-life.ts"
 import { tooLarge } from "./parts.ts"
 import type { Powers } from "./powers.ts"
 import { FIRST_VERSION, newObjectKey } from "./publication.ts"
 import { quotaFault } from "./quota.ts"
 import { type CompletionDeps, completeUpload } from "./resumable-completion.ts"
 import { holding } from "./resumable-lease.ts"
-import { type ResumableView, expiryOf, isLeased, locked, requireUpload, viewOf } from "./resumable-state.ts"
+import { type FileTerms, type ResumableView, expiryOf, isLeased, locked, requireUpload, viewOf } from "./resumable-state.ts"
 import { giveUpObjects } from "./uploads.ts"
 
 export type { ResumableView }
@@ -36,8 +37,8 @@ export type NewUpload = {
   /** Null where the client will say it later. */
   lengthBytes: number | null
   downloadLimit: number | null
-  /** Whom the file will be for from its first moment on. */
-  audience: ChosenAudience
+  /** What else the file will be published with. */
+  terms: FileTerms
   /** As sent, to be sent back. */
   metadata: string
   expectedSha256: Uint8Array | null
@@ -51,17 +52,17 @@ type CreateDeps = Pick<Powers, "db" | "keys" | "now" | "policy">
  */
 export async function createUpload(deps: CreateDeps, upload: NewUpload): Promise<ResumableView> {
   const { name, type } = parseDocumentName(upload.sentName)
-  const { lengthBytes, ownerId } = upload
-  const { audience, clients, groups } = upload.audience
+  const { lengthBytes, ownerId, terms } = upload
   const { maxFileBytes } = deps.policy
   if (lengthBytes !== null && lengthBytes > maxFileBytes) throw tooLarge(maxFileBytes)
-  await requireRecipients(deps, upload.audience)
+  requireFuture(deps, terms.expiresAtMs)
+  await requireRecipients(deps, terms.audience)
   const [id, fileId, createdAtMs] = [newId(), newId(), deps.now()]
   const { wrapped } = await createFileKey(deps.keys.masterKeys, { fileId, fileVersion: FIRST_VERSION })
   const row = {
     ...{ id, ownerId, fileId, objectKey: newObjectKey(), name, type, createdAtMs, lengthBytes },
     downloadLimit: upload.downloadLimit,
-    ...{ audience, recipients: audience === "everyone" ? null : JSON.stringify({ clients, groups }) },
+    terms: JSON.stringify(terms),
     metadata: upload.metadata,
     expectedSha256: upload.expectedSha256 === null ? null : toHex(upload.expectedSha256),
     keyId: wrapped.keyId,

@@ -59,7 +59,7 @@ const fileIdOf = (response: Response): string => response.headers.get("sealpost-
 async function termsOf(fileId: string) {
   const file = await api.db.select().from(files).where(eq(files.id, fileId)).get()
   const grants = await api.db.select().from(fileGrants).where(eq(fileGrants.fileId, fileId))
-  return { audience: file?.audience, limit: file?.downloadLimit, for: grants.map((grant) => grant.audience).toSorted() }
+  return { audience: file?.audience, limit: file?.downloadLimit ?? null, for: grants.map((grant) => grant.audience).toSorted() }
 }
 
 describe("the file of a resumable upload is for", () => {
@@ -116,6 +116,9 @@ describe("the file of a resumable upload is for", () => {
     ["51 groups", ({ group }) => [{ groups: Array(51).fill(group).join(",") }], "groups", "too_big"],
     ["a limit of none", () => [{ downloadLimit: "0" }], "downloadLimit", "invalid_format"],
     ["a limit of none in the address", () => [{}, "?downloadLimit=0"], "downloadLimit", "invalid_format"],
+    ["an end in the past", () => [{ expiresAt: "2020-01-01T00:00:00Z" }], "expiresAt", "in_past"],
+    ["a description that hides something", () => [{ description: "a\u202eb" }], "description", "custom"],
+    ["a notification that nobody knows", () => [{ notify: "x" }], "notify.0", "invalid_value"],
     ["the same in both", () => [{ clients: ann }, `?clients=${ann}`], "clients", "repeated"],
     ["two parameters", () => [{}, `?clients=${ann}&clients=${bob}`], "clients", "repeated"],
     ["another parameter", () => [{}, "?recipients=x"], "recipients", "unknown_field"],
@@ -154,6 +157,19 @@ describe("the file of a resumable upload is for", () => {
       for: [ann, team].toSorted(),
     })
     expect(await termsOf(fileIdOf(await tus.patch(none, 0, docx)))).toMatchObject({ audience: "chosen", for: [] })
+  })
+
+  it("so long, under that description, and told of or not, as its metadata or its address say", async () => {
+    const terms = { description: " Draft\r\nof Отчёт ", expiresAt: "2026-12-24T18:00:00+01:00", notify: "deliveries" }
+    const expected = { description: "Draft\nof Отчёт", expiresAtMs: Date.parse("2026-12-24T17:00:00Z") }
+    for (const created of [await begin(terms), await begin({}, `?${new URLSearchParams(terms).toString()}`)]) {
+      const id = fileIdOf(await tus.patch(pathOf(created), 0, docx))
+      expect(await api.db.select().from(files).where(eq(files.id, id)).get()).toMatchObject(expected)
+      const told = await api.request(`/api/ops/files/${id}/notifications`, { token })
+      expect(await told.json()).toMatchObject({
+        notifications: { newFiles: false, expiryReminders: false, deliveries: true, expiryReports: false },
+      })
+    }
   })
 
   it("them also when cron finishes what a request could not", async () => {

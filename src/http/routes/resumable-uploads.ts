@@ -19,7 +19,7 @@ import {
   parseMetadata,
 } from "../../protocol/tus.ts"
 import type { AppEnv, GuardedEnv } from "../types.ts"
-import { type UploadSettings, audienceOf, uploadSettings, withSettingsOf } from "../upload-settings.ts"
+import { type UploadSettings, termsOf, uploadSettings, withSettingsOf } from "../upload-settings.ts"
 import { pathId, requireFields, singleParameters } from "../validate.ts"
 
 type GuardedContext = Context<GuardedEnv>
@@ -139,7 +139,7 @@ async function create(c: GuardedContext): Promise<Response> {
   if (c.req.header("upload-concat") !== undefined) throw malformed("Upload-Concat is not supported here.")
   const lengthBytes = announcedLength(c)
   const { sentName, ...settings } = metadataOf(c)
-  const [downloadLimit, audience] = [settings.downloadLimit ?? null, audienceOf(settings)]
+  const [downloadLimit, terms] = [settings.downloadLimit ?? null, termsOf(settings)]
   const bodyBytes = contentLength(c)
   const hasBody = bodyBytes !== 0
   if (hasBody) requirePlainBody(c)
@@ -150,7 +150,7 @@ async function create(c: GuardedContext): Promise<Response> {
   const expectedSha256 = requireSha256(c.req.raw.headers)
   const { userId: ownerId } = c.var.caller
   const metadata = c.req.header("upload-metadata") ?? ""
-  const wanted = { ownerId, sentName, lengthBytes, downloadLimit, audience, metadata, expectedSha256 }
+  const wanted = { ownerId, sentName, lengthBytes, downloadLimit, terms, metadata, expectedSha256 }
   let upload = await createUpload(c.var.deps, wanted)
   c.header("Location", urlOf(c, upload))
   // An upload of no bytes is complete at once.
