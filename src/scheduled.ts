@@ -4,6 +4,8 @@ import { keepAuditTrail } from "./domain/audit-trail.ts"
 import { ageFiles } from "./domain/file-life.ts"
 import { sweepDiscardedObjects, sweepExpiredRows } from "./domain/housekeeping.ts"
 import { continueInspection } from "./domain/inspection.ts"
+import { mailNotices } from "./domain/notice-bundles.ts"
+import { makeNotices } from "./domain/notices.ts"
 import { drainOutbox } from "./domain/outbox.ts"
 import type { Powers } from "./domain/powers.ts"
 import { rotateKeys } from "./domain/rotation.ts"
@@ -19,6 +21,9 @@ const ROTATION_LIMIT = 500
 const INSPECTION_BUDGET_BYTES = 32 * 1024 * 1024
 
 const jobs: Record<string, (deps: Powers) => Promise<unknown>> = {
+  // What is to be said, who is to be mailed, and then the mails.
+  notices: makeNotices,
+  noticeMails: mailNotices,
   outbox: drainOutbox,
   receivedUploads: (deps) => finishReceivedUploads(deps, FINISH_LIMIT),
   expiredUploads: (deps) => expireUploads(deps, SWEEP_LIMIT),

@@ -48,7 +48,7 @@ export const grantEveryone = (db: Db, fileId: string, grantedAtMs: number) =>
   db
     .insert(fileGrants)
     .select(
-      sql`select f.id, ${EVERYONE}, null, null, ${grantedAtMs}, f.type, f.created_at_ms, f.name_key, f.size_bytes, f.expires_at_ms, f.deleted_at_ms from files f where f.id = ${fileId} and f.audience = ${EVERYONE}`,
+      sql`select f.id, ${EVERYONE}, null, null, ${grantedAtMs}, f.type, f.created_at_ms, f.name_key, f.size_bytes, f.expires_at_ms, f.deleted_at_ms, null, '' from files f where f.id = ${fileId} and f.audience = ${EVERYONE}`,
     )
     .onConflictDoNothing()
 
@@ -57,7 +57,7 @@ export const grantClients = (db: Db, fileIds: readonly string[], clientIds: read
   db
     .insert(fileGrants)
     .select(
-      sql`select f.id, u.id, u.id, null, ${grantedAtMs}, f.type, f.created_at_ms, f.name_key, f.size_bytes, f.expires_at_ms, f.deleted_at_ms
+      sql`select f.id, u.id, u.id, null, ${grantedAtMs}, f.type, f.created_at_ms, f.name_key, f.size_bytes, f.expires_at_ms, f.deleted_at_ms, null, ''
         from ${each(fileIds)} x join files f on f.id = x.value cross join ${each(clientIds)} y join users u on u.id = y.value
         where f.audience = 'chosen' and u.role = 'client'`,
     )
@@ -68,7 +68,7 @@ export const grantGroups = (db: Db, fileIds: readonly string[], groupIds: readon
   db
     .insert(fileGrants)
     .select(
-      sql`select f.id, g.id, null, g.id, ${grantedAtMs}, f.type, f.created_at_ms, f.name_key, f.size_bytes, f.expires_at_ms, f.deleted_at_ms
+      sql`select f.id, g.id, null, g.id, ${grantedAtMs}, f.type, f.created_at_ms, f.name_key, f.size_bytes, f.expires_at_ms, f.deleted_at_ms, null, ''
         from ${each(fileIds)} x join files f on f.id = x.value cross join ${each(groupIds)} y join "groups" g on g.id = y.value
         where f.audience = 'chosen'`,
     )

@@ -89,6 +89,7 @@ export const claimDownload = (db: Db, claim: Claim) => {
           servedBytes: sql<number>`0`.as("served_bytes"),
           lastServedAtMs: sql<number | null>`null`.as("last_served_at_ms"),
           deliveredAtMs: sql<number | null>`null`.as("delivered_at_ms"),
+          reportedAtMs: sql<number | null>`null`.as("reported_at_ms"),
         })
         .from(sessions)
         .innerJoin(users, eq(users.id, sessions.userId))

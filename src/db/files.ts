@@ -5,6 +5,8 @@ import { type Quota, fitsQuota } from "./quota.ts"
 import { blobs, files, uploads } from "./schema.ts"
 
 export type FileRow = typeof files.$inferSelect
+/** A file at its publication. */
+export type NewFile = Omit<FileRow, "expiryToldMs" | "expiryToldTo">
 export type BlobRow = typeof blobs.$inferSelect
 
 const currentBlob = and(eq(blobs.fileId, files.id), eq(blobs.version, files.version))
@@ -46,7 +48,7 @@ export const selectSealedFileFor = (db: Db, id: string, clientId: string, nowMs:
  * Adds a file, but only while its upload's row is there and the terms hold. In a batch the blob that follows then lacks
  * its file and fails the whole batch: what the sweeper has taken can no longer be published.
  */
-export const insertUploadedFile = (db: Db, file: FileRow, objectKey: string, terms: PublicationTerms) =>
+export const insertUploadedFile = (db: Db, file: NewFile, objectKey: string, terms: PublicationTerms) =>
   db.insert(files).select(
     db
       .select({
@@ -64,6 +66,8 @@ export const insertUploadedFile = (db: Db, file: FileRow, objectKey: string, ter
         expiresAtMs: sql<number | null>`${file.expiresAtMs}`.as("expires_at_ms"),
         deletedAtMs: sql<number | null>`null`.as("deleted_at_ms"),
         updatedAtMs: sql<number>`${file.updatedAtMs}`.as("updated_at_ms"),
+        expiryToldMs: sql<number>`0`.as("expiry_told_ms"),
+        expiryToldTo: sql<string>`''`.as("expiry_told_to"),
       })
       .from(uploads)
       .where(

@@ -20,6 +20,7 @@ import { AppError, fieldError } from "../errors.ts"
 import { auditEvent } from "./audit.ts"
 import { parseDocumentName } from "./document-name.ts"
 import { type FileActor, type OwnFile, type SealedRow, discardObject, findOwnFile, ownFile, requireThere } from "./files.ts"
+import { noticesOfRestoredFile } from "./notices.ts"
 import type { Powers } from "./powers.ts"
 import { searchKey } from "./search-key.ts"
 
@@ -155,6 +156,7 @@ export async function restoreOwnFile(deps: Deps, actor: FileActor, id: string): 
     auditEvent(deps, "file.restored", actor.userId, id, { onlyIf }),
     restoreFile(deps.db, id, deps.now()),
     repeatInGrants(deps.db, id),
+    noticesOfRestoredFile(deps, id),
   ])
   return getOwnFile(deps, actor, id)
 }

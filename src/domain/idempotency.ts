@@ -9,6 +9,7 @@ import { newId } from "../ids.ts"
 import type { ChosenAudience } from "./audiences.ts"
 import type { ListedFile } from "./files.ts"
 import { tooLarge } from "./parts.ts"
+import { NOTIFICATIONS } from "./notifications.ts"
 import type { Powers } from "./powers.ts"
 import type { Draft } from "./publication.ts"
 
@@ -22,7 +23,7 @@ const HELD_MS = 15 * 60_000
 const RETRY_AFTER_SECONDS = 5
 
 type Deps = Pick<Powers, "db" | "now">
-type Asked = Pick<Draft, "name" | "downloadLimit" | "audience" | "description" | "expiresAtMs" | "replaces">
+type Asked = Pick<Draft, "name" | "downloadLimit" | "audience" | "description" | "expiresAtMs" | "notify" | "replaces">
 type Answered = { kind: "answered"; fingerprint: string; file: ListedFile }
 
 export const keyInUse = (): AppError =>
@@ -37,9 +38,11 @@ const recipientsOf = ({ audience, clients, groups }: ChosenAudience): string[][]
 
 /** Everything that makes one upload another: what was asked, and the bytes. */
 function fingerprintOf(draft: Asked, { sizeBytes, sha256 }: Pick<ListedFile, "sizeBytes" | "sha256">): string {
-  const { name, downloadLimit, audience, description, expiresAtMs, replaces } = draft
+  const { name, downloadLimit, audience, description, expiresAtMs, notify = NOTIFICATIONS, replaces } = draft
   const terms = [description ?? null, expiresAtMs ?? null]
-  const more = [...recipientsOf(audience), ...(terms.some((term) => term !== null) ? [terms] : [])]
+  const muted = NOTIFICATIONS.filter((name) => !notify.includes(name))
+  const more: unknown[] = [...recipientsOf(audience), ...(terms.some((term) => term !== null) ? [terms] : [])]
+  if (muted.length > 0) more.push({ muted })
   const parts =
     replaces === undefined
       ? [name.name, downloadLimit, sizeBytes, sha256, ...more]

@@ -14,6 +14,7 @@ import { type ChosenAudience, grantsOfNewFile } from "./audiences.ts"
 import { auditEvent } from "./audit.ts"
 import type { DocumentName } from "./document-name.ts"
 import { type ListedFile, type SealedRow, findOwnFile, requireThere } from "./files.ts"
+import { NOTIFICATIONS, type Notification, notificationsOfNewFile } from "./notifications.ts"
 import type { Powers } from "./powers.ts"
 import { quotaFault } from "./quota.ts"
 import { searchKey } from "./search-key.ts"
@@ -35,6 +36,8 @@ export type Draft = {
   audience: ChosenAudience
   description?: string | null
   expiresAtMs?: number | null
+  /** What is told about it; left out, everything. */
+  notify?: readonly Notification[]
   /** The file, and the bytes of it, that this will be the next version of. */
   replaces?: SealedRow
 }
@@ -94,6 +97,7 @@ async function publishFile(deps: Deps, draft: Draft, blob: BlobRow, { more, ...h
       insertUploadedFile(deps.db, row, draft.objectKey, { sizeBytes, quota: deps.policy, ...held }),
       insertBlob(deps.db, { ...blob, createdAtMs }),
       ...grantsOfNewFile(deps, id, draft.audience),
+      ...notificationsOfNewFile(deps, id, draft.notify ?? NOTIFICATIONS),
       deleteUpload(deps.db, draft.objectKey),
       ...(more?.(file) ?? []),
       auditEvent(deps, "file.uploaded", ownerId, id),

@@ -27,9 +27,11 @@ import { requireFuture } from "./file-life.ts"
 import { type ListedFile, type SealedRow, discardObject, requireThere } from "./files.ts"
 import { answerIdempotently, claimIdempotencyKey, forgetIdempotencyKey, keyInUse, repeatAnswer } from "./idempotency.ts"
 import type { MemoryLease } from "./memory.ts"
+import type { Notification } from "./notifications.ts"
 import { type Part, type PartBuffers, admitUpload, createPartWriter, cutIntoParts } from "./parts.ts"
 import type { Powers } from "./powers.ts"
 import { type Draft, type Occasion, blobRow, newObjectKey, publish, versionOf } from "./publication.ts"
+import { SEEN_BYTES, type SeenEntries, createSeenEntries } from "./seen-entries.ts"
 import { newId } from "../ids.ts"
 
 export type UploadDeps = ContentDeps & Pick<Powers, "policy" | "scanner">
@@ -59,6 +61,8 @@ export type NewFile = {
   audience: ChosenAudience
   description: string | null
   expiresAtMs: number | null
+  /** What is told about it. */
+  notify: readonly Notification[]
 }
 
 /**
@@ -109,7 +113,7 @@ async function receive(deps: UploadDeps, draft: Draft, upload: SentDocument): Pr
 }
 
 async function receiveDraft(deps: UploadDeps, draft: Draft, upload: SentDocument, occasion: Occasion): Promise<ListedFile> {
-  const { lease, buffers } = await admitUpload(deps, Math.min(upload.atMostBytes, deps.policy.maxFileBytes))
+  const { lease, buffers } = await admitUpload(deps, Math.min(upload.atMostBytes, deps.policy.maxFileBytes), SEEN_BYTES)
   try {
     const blob = await storeContent(deps, draft, upload, buffers, lease)
     return await publishOrRemove(deps, draft, blob, occasion)
@@ -192,14 +196,17 @@ async function storeLarge(
   const multipartId = await cleaningUp(deps, draft, null, () => deps.blobs.startMultipart(draft.objectKey))
   return cleaningUp(deps, draft, multipartId, async () => {
     await setMultipartId(deps.db, draft.objectKey, multipartId)
-    const { parts, ...sealed } = await sealParts(deps, draft, multipartId, first, rest, digest, buffers)
+    const seen = createSeenEntries(buffers.beside)
+    const watch = { digest, seen }
+    const { parts, ...sealed } = await sealParts(deps, draft, multipartId, first, rest, watch, buffers)
     if (!digest.matches()) throw digestMismatch("Repr-Digest")
     const isWhole = await deps.blobs.completeMultipart(draft.objectKey, multipartId, parts, sealedFileBytes(sealed.sizeBytes))
     if (!isWhole) throw new TypeError("parts of a running upload are gone")
     const row = blobRow(draft, { ...sealed, sha256: digest.sha256Hex() })
     // The sealed buffer has done its work; the check reads through a smaller one out of the same share.
     lease.giveBack(buffers.sealed.buffer)
-    await requireDocument(deps, await contentSource(deps, row, lease), draft.name.type)
+    await requireDocument(deps, seen.over(await contentSource(deps, row, lease)), draft.name.type)
+    lease.giveBack(buffers.beside.buffer)
     const facts = { type: draft.name.type, sizeBytes: row.sizeBytes, sha256: row.sha256 }
     const scan = await requireCleanScan(deps, facts, (use) => withContentStream(deps, row, lease, use))
     return { ...row, scan }
@@ -212,7 +219,7 @@ async function sealParts(
   multipartId: string,
   first: Part,
   rest: AsyncGenerator<Part, void>,
-  digest: Digests,
+  watch: { digest: Digests; seen: SeenEntries },
   buffers: PartBuffers,
 ) {
   const version = { fileId: draft.fileId, fileVersion: versionOf(draft) }
@@ -231,7 +238,8 @@ async function sealParts(
   let index = 0
   try {
     for (let part: Part | undefined = first; part !== undefined; part = (await rest.next()).value ?? undefined) {
-      digest.update(part.plaintext)
+      watch.digest.update(part.plaintext)
+      watch.seen.see(part.plaintext, sizeBytes)
       sizeBytes += part.plaintext.length
       await writer.write({ ...part, index, number: index + 1 })
       index++

@@ -40,6 +40,10 @@ export const files = sqliteTable(
     deletedAtMs: integer("deleted_at_ms"),
     /** When its owner last changed what it says or holds. */
     updatedAtMs: integer("updated_at_ms").notNull().default(0),
+    /** The latest date of expiry of which everybody has been told (domain/notices.ts). */
+    expiryToldMs: integer("expiry_told_ms").notNull().default(0),
+    /** How far the telling has come: date and client id. */
+    expiryToldTo: text("expiry_told_to").notNull().default(""),
   },
   // One index for each order; lists merge the runs of each audience and type (db/file-lists.ts), of files that are there
   // or of the trash, so that neither costs the other anything.
@@ -54,6 +58,9 @@ export const files = sqliteTable(
     index("files_trash")
       .on(table.deletedAtMs)
       .where(sql`deleted_at_ms is not null`),
+    index("files_expiry_untold")
+      .on(table.expiresAtMs)
+      .where(sql`expires_at_ms > expiry_told_ms and deleted_at_ms is null`),
   ],
 )
 
@@ -80,9 +87,16 @@ export const groupMembers = sqliteTable(
       .notNull()
       .references(() => users.id, { onDelete: "cascade" }),
     addedAtMs: integer("added_at_ms").notNull(),
+    /** When there were notices of all the group's files for the member. */
+    announcedAtMs: integer("announced_at_ms"),
+    /** Up to which file there are. */
+    announcedTo: text("announced_to").notNull().default(""),
   },
   (table) => [
     primaryKey({ columns: [table.groupId, table.userId] }),
+    index("group_members_unannounced")
+      .on(table.addedAtMs)
+      .where(sql`${table.announcedAtMs} is null`),
     index("group_members_added").on(table.groupId, table.addedAtMs, table.userId),
     index("group_members_user").on(table.userId, table.groupId),
   ],
@@ -111,16 +125,23 @@ export const fileGrants = sqliteTable(
     sizeBytes: integer("size_bytes").notNull(),
     expiresAtMs: integer("expires_at_ms"),
     deletedAtMs: integer("deleted_at_ms"),
+    /** When there were notices for all whom the grant gives the file. */
+    announcedAtMs: integer("announced_at_ms"),
+    /** Up to which client there are. */
+    announcedTo: text("announced_to").notNull().default(""),
   },
   (table) => [
     primaryKey({ columns: [table.fileId, table.audience] }),
+    index("file_grants_unannounced")
+      .on(table.grantedAtMs)
+      .where(sql`${table.announcedAtMs} is null`),
     // Clients list no trash.
     index("file_grants_created").on(table.audience, table.type, table.createdAtMs, table.fileId).where(isThere),
     index("file_grants_name").on(table.audience, table.type, table.nameKey, table.fileId).where(isThere),
     index("file_grants_size").on(table.audience, table.type, table.sizeBytes, table.fileId).where(isThere),
     // For the cascades.
     index("file_grants_client").on(table.clientId),
-    index("file_grants_group").on(table.groupId),
+    index("file_grants_group").on(table.groupId, table.fileId),
     check(
       "file_grants_audience",
       sql`${table.audience} = coalesce(${table.clientId}, ${table.groupId}, 'everyone') and (${table.clientId} is null or ${table.groupId} is null)`,
@@ -225,6 +246,14 @@ export const downloads = sqliteTable(
     lastServedAtMs: integer("last_served_at_ms"),
     /** When the union became the whole document. */
     deliveredAtMs: integer("delivered_at_ms"),
+    /** When there was a notice of the delivery for the file's owner. */
+    reportedAtMs: integer("reported_at_ms"),
   },
-  (table) => [index("downloads_file_user").on(table.fileId, table.userId), index("downloads_user").on(table.userId)],
+  (table) => [
+    index("downloads_file_user").on(table.fileId, table.userId),
+    index("downloads_user").on(table.userId),
+    index("downloads_unreported")
+      .on(table.deliveredAtMs)
+      .where(sql`${table.deliveredAtMs} is not null and ${table.reportedAtMs} is null`),
+  ],
 )

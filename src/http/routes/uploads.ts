@@ -3,6 +3,7 @@
 import { Hono } from "hono"
 import { z } from "zod"
 import { FOR_EVERYONE, type ChosenAudience, requireRecipients } from "../../domain/audiences.ts"
+import { NOTIFICATIONS } from "../../domain/notifications.ts"
 import { requireQuota } from "../../domain/quota.ts"
 import { type NewFile, type SentDocument, receiveDocument } from "../../domain/uploads.ts"
 import { AppError, fieldError } from "../../errors.ts"
@@ -13,6 +14,7 @@ import type { GuardedEnv } from "../types.ts"
 import { queryParameters, singleParameters } from "../validate.ts"
 import { MAX_CLIENTS, MAX_GROUPS } from "./audiences.ts"
 import { fileJson } from "./files.ts"
+import { notifyParameter } from "./notifications.ts"
 
 const DOWNLOAD_LIMIT = "downloadLimit"
 /** As many digits as fit. */
@@ -25,6 +27,7 @@ const uploadQuery = z.strictObject({
   groups: idsParameter(MAX_GROUPS).optional(),
   description: descriptionField.optional(),
   expiresAt: timeField.optional(),
+  notify: notifyParameter.default([...NOTIFICATIONS]),
 })
 type UploadQuery = z.output<typeof uploadQuery>
 
@@ -51,7 +54,8 @@ const requireRoom = (c: DocumentContext, audience: ChosenAudience) => async (atL
   await requireRecipients(c.var.deps, audience)
 }
 
-const termsOf = ({ description, expiresAt }: UploadQuery) => ({
+const termsOf = ({ description, expiresAt, notify }: UploadQuery) => ({
+  notify,
   description: description ?? null,
   expiresAtMs: expiresAt ?? null,
 })
