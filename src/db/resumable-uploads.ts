@@ -17,10 +17,10 @@ export const insertResumable = (
   rawStatement(
     db,
     sql`insert into resumable_uploads
-    (id, owner_id, file_id, object_key, name, type, download_limit, terms, metadata, expected_sha256, length_bytes, state,
+    (id, owner_id, file_id, object_key, name, type, download_limit, audience, recipients, terms, metadata, expected_sha256, length_bytes, state,
      key_id, wrapped_key, commitment, created_at_ms, expires_at_ms)
     select ${row.id}, ${row.ownerId}, ${row.fileId}, ${row.objectKey}, ${row.name}, ${row.type}, ${row.downloadLimit ?? null},
-      ${row.terms ?? null}, ${row.metadata}, ${row.expectedSha256 ?? null}, ${row.lengthBytes ?? null}, 'open',
+      ${row.audience ?? "everyone"}, ${row.recipients ?? null}, ${row.terms ?? null}, ${row.metadata}, ${row.expectedSha256 ?? null}, ${row.lengthBytes ?? null}, 'open',
       ${row.keyId}, ${row.wrappedKey}, ${row.commitment}, ${row.createdAtMs}, ${row.expiresAtMs}
     where (select count(*) from resumable_uploads where owner_id = ${row.ownerId} and state in ('open', 'received')) < ${limits.maxOpen}
       and ${fitsQuota(row.ownerId, row.lengthBytes ?? 0, limits)}`,

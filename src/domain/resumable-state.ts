@@ -2,7 +2,7 @@
 import { type ResumableRow, findResumable } from "../db/resumable-uploads.ts"
 import type { ResumableState } from "../db/schema.ts"
 import { AppError, type AppErrorOptions, type ErrorCode } from "../errors.ts"
-import { FOR_EVERYONE } from "./audiences.ts"
+import type { ChosenAudience } from "./audiences.ts"
 import { NOTIFICATIONS } from "./notifications.ts"
 import type { Powers } from "./powers.ts"
 import type { NewFile } from "./uploads.ts"
@@ -56,6 +56,9 @@ export const conflict = (offsetBytes: number): AppError =>
 const expired = (): AppError =>
   new AppError("upload_expired", { detail: "The upload has waited too long for its next bytes. Start it again." })
 
+/** What a file is published with besides its name and how often it may be downloaded. */
+export type FileTerms = Omit<NewFile, "sentName" | "downloadLimit">
+
 /** What a problem tells programs besides its code. */
 type RefusalFacts = Pick<AppErrorOptions, "refusal" | "fields">
 
@@ -73,14 +76,19 @@ const keptVerdict = ({ refusalCode, refusalDetail, refusalFacts }: ResumableRow)
     ...(JSON.parse(refusalFacts ?? "{}") as RefusalFacts),
   })
 
-/** What a file is published with that its row here says as JSON. */
-export type FileTerms = Omit<NewFile, "sentName" | "downloadLimit">
-
-const NOTHING_SAID: FileTerms = { audience: FOR_EVERYONE, description: null, expiresAtMs: null, notify: NOTIFICATIONS }
-
 /** What the upload's file will be published with. */
-export const termsOfUpload = ({ terms }: ResumableRow): FileTerms =>
-  terms === null ? NOTHING_SAID : (JSON.parse(terms) as FileTerms)
+export function termsOfUpload({ audience, recipients, terms }: ResumableRow): FileTerms {
+  const chosen = JSON.parse(recipients ?? '{"clients":[],"groups":[]}') as Omit<ChosenAudience, "audience">
+  const nothingSaid = { description: null, expiresAtMs: null, notify: NOTIFICATIONS }
+  const more = terms === null ? nothingSaid : (JSON.parse(terms) as Omit<FileTerms, "audience">)
+  return { audience: { audience, ...chosen }, ...more }
+}
+
+/** The same as columns of its row. */
+export function termColumns({ audience: { audience, clients, groups }, ...more }: FileTerms) {
+  const recipients = audience === "everyone" ? null : JSON.stringify({ clients, groups })
+  return { audience, recipients, terms: JSON.stringify(more) }
+}
 
 /** Has it ended badly? What its client was told then, it is told again. */
 export function requireAlive(row: ResumableRow, nowMs: number): void {

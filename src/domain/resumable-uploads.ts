@@ -22,7 +22,7 @@ import { FIRST_VERSION, newObjectKey } from "./publication.ts"
 import { quotaFault } from "./quota.ts"
 import { type CompletionDeps, completeUpload } from "./resumable-completion.ts"
 import { holding } from "./resumable-lease.ts"
-import { type FileTerms, type ResumableView, expiryOf, isLeased, locked, requireUpload, viewOf } from "./resumable-state.ts"
+import { type FileTerms, type ResumableView, expiryOf, isLeased, locked, requireUpload, termColumns, viewOf } from "./resumable-state.ts"
 import { giveUpObjects } from "./uploads.ts"
 
 export type { ResumableView }
@@ -62,7 +62,7 @@ export async function createUpload(deps: CreateDeps, upload: NewUpload): Promise
   const row = {
     ...{ id, ownerId, fileId, objectKey: newObjectKey(), name, type, createdAtMs, lengthBytes },
     downloadLimit: upload.downloadLimit,
-    terms: JSON.stringify(terms),
+    ...termColumns(terms),
     metadata: upload.metadata,
     expectedSha256: upload.expectedSha256 === null ? null : toHex(upload.expectedSha256),
     keyId: wrapped.keyId,

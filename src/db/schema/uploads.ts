@@ -1,6 +1,7 @@
 // Tables of uploads under way.
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core"
 import { users } from "./accounts.ts"
+import { AUDIENCES } from "./files.ts"
 
 /** An object that R2 may hold while no file owns it: written before the bytes, gone with publication. */
 export const uploads = sqliteTable(
@@ -35,7 +36,11 @@ export const resumableUploads = sqliteTable(
     name: text().notNull(),
     type: text({ enum: ["docx", "xlsx", "pptx"] }).notNull(),
     downloadLimit: integer("download_limit"),
-    /** What else the file will be published with (FileTerms, as JSON): whom it is for, and the like. Null for nothing said. */
+    /** Whom the file will be for. */
+    audience: text({ enum: AUDIENCES }).notNull().default("everyone"),
+    /** Ids of the clients and groups, where they are chosen: `{clients, groups}` as JSON. */
+    recipients: text(),
+    /** What else the file will be published with: `{description, expiresAtMs, notify}` as JSON. Null for nothing said. */
     terms: text(),
     /** `Upload-Metadata` as it was sent. */
     metadata: text().notNull(),
