@@ -22,7 +22,16 @@ import { FIRST_VERSION, newObjectKey } from "./publication.ts"
 import { quotaFault } from "./quota.ts"
 import { type CompletionDeps, completeUpload } from "./resumable-completion.ts"
 import { holding } from "./resumable-lease.ts"
-import { type FileTerms, type ResumableView, expiryOf, isLeased, locked, requireUpload, termColumns, viewOf } from "./resumable-state.ts"
+import {
+  type FileTerms,
+  type ResumableView,
+  expiryOf,
+  isLeased,
+  locked,
+  requireUpload,
+  termColumns,
+  viewOf,
+} from "./resumable-state.ts"
 import { giveUpObjects } from "./uploads.ts"
 
 export type { ResumableView }
