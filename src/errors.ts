@@ -59,6 +59,7 @@ export type ErrorCode =
   | "link_not_yours"
   | "link_expired"
   | "link_revoked"
+  | "selection_incomplete"
   | "downloads_used_up"
   | "download_in_progress"
   // Mails

@@ -41,6 +41,18 @@ export const selectSealedFileFor = (db: Db, id: string, clientId: string) =>
     .innerJoin(blobs, currentBlob)
     .where(and(eq(files.id, id), isFor(files.id, sql`${clientId}`)))
 
+/** The same of many, as far as they are for this client, in no order; with how often the client has begun to download each. */
+export const selectSealedFilesFor = (db: Db, ids: readonly string[], clientId: string) =>
+  db
+    .select({
+      file: files,
+      blob: blobs,
+      used: sql<number>`(select count(*) from downloads d where d.file_id = ${files.id} and d.user_id = ${clientId})`,
+    })
+    .from(files)
+    .innerJoin(blobs, currentBlob)
+    .where(and(sql`${files.id} in (select value from json_each(${JSON.stringify(ids)}))`, isFor(files.id, sql`${clientId}`)))
+
 /**
  * Adds a file, but only while its upload's row is there and the terms hold. In a batch the blob that follows then lacks
  * its file and fails the whole batch: what the sweeper has taken can no longer be published.
@@ -71,6 +83,13 @@ export const insertUploadedFile = (db: Db, file: FileRow, objectKey: string, ter
   )
 
 export const insertBlob = (db: Db, blob: BlobRow) => db.insert(blobs).values(blob)
+
+/** Notes the CRC-32 of bytes whose row is from before it was kept. */
+export const fillCrc32 = (db: Db, { fileId, version, objectKey }: BlobRow, crc32: number) =>
+  db
+    .update(blobs)
+    .set({ crc32 })
+    .where(and(eq(blobs.fileId, fileId), eq(blobs.version, version), eq(blobs.objectKey, objectKey), isNull(blobs.crc32)))
 
 /** Deletes a file and, by cascade, its wrapped keys and links: from here on nobody can open its bytes. */
 export const deleteFile = (db: Db, id: string) => db.delete(files).where(eq(files.id, id))

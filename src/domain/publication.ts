@@ -10,6 +10,7 @@ import { confirmOps, findUser } from "../db/users.ts"
 import { AppError } from "../errors.ts"
 import { type ChosenAudience, grantsOfNewFile } from "./audiences.ts"
 import { auditEvent } from "./audit.ts"
+import type { ContentDigests } from "./digests.ts"
 import type { DocumentName } from "./document-name.ts"
 import type { ListedFile } from "./files.ts"
 import type { Powers } from "./powers.ts"
@@ -33,7 +34,7 @@ export type Draft = {
 }
 
 /** The row of a draft's bytes once they are sealed. */
-export function blobRow(draft: Draft, stored: { sizeBytes: number; sha256: string; wrapped: WrappedFileKey }): BlobRow {
+export function blobRow(draft: Draft, stored: ContentDigests & { sizeBytes: number; wrapped: WrappedFileKey }): BlobRow {
   return {
     fileId: draft.fileId,
     version: FIRST_VERSION,
@@ -47,6 +48,7 @@ export function blobRow(draft: Draft, stored: { sizeBytes: number; sha256: strin
     wrappedKey: toHex(stored.wrapped.wrappedKey),
     commitment: toHex(stored.wrapped.commitment),
     scan: null,
+    crc32: stored.crc32,
   }
 }
 

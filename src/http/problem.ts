@@ -64,6 +64,7 @@ export const problems = {
   link_not_yours: { status: 403, title: "Not your link" },
   link_expired: { status: 410, title: "Link expired" },
   link_revoked: { status: 410, title: "Link withdrawn" },
+  selection_incomplete: { status: 410, title: "Selection no longer complete" },
   downloads_used_up: { status: 410, title: "Downloads used up" },
   download_in_progress: { status: 409, title: "Download under way" },
   mail_not_retryable: { status: 409, title: "Mail cannot be tried again" },

@@ -130,6 +130,8 @@ export const blobs = sqliteTable(
     commitment: text().notNull(),
     /** What the scanner said of these bytes (domain/scanning.ts), as JSON; null when none was asked. */
     scan: text(),
+    /** Of the plaintext; null in rows from before it was kept, until inspection comes by. Nothing trusts it. */
+    crc32: integer(),
   },
   (table) => [
     primaryKey({ columns: [table.fileId, table.version] }),
@@ -144,7 +146,22 @@ export const discardedObjects = sqliteTable("discarded_objects", {
   discardedAtMs: integer("discarded_at_ms").notNull(),
 })
 
-/** A download link of one person for one file. */
+/** Several files that one link fetches together, as a ZIP. Each has a row of `links` of its own, which is what counts. */
+export const selections = sqliteTable(
+  "selections",
+  {
+    id: text().primaryKey(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    fileCount: integer("file_count").notNull(),
+    createdAtMs: integer("created_at_ms").notNull(),
+    expiresAtMs: integer("expires_at_ms").notNull(),
+  },
+  (table) => [index("selections_user").on(table.userId), index("selections_expiry").on(table.expiresAtMs)],
+)
+
+/** A download link of one person for one file, alone or as a part of a selection. */
 export const links = sqliteTable(
   "links",
   {
@@ -160,8 +177,15 @@ export const links = sqliteTable(
     createdAtMs: integer("created_at_ms").notNull(),
     expiresAtMs: integer("expires_at_ms").notNull(),
     revokedAtMs: integer("revoked_at_ms"),
+    /** The selection that it is a part of: then it has no token of its own. */
+    selectionId: text("selection_id").references(() => selections.id, { onDelete: "cascade" }),
+    /** Its place in the selection, from 0. */
+    place: integer(),
   },
   (table) => [
+    uniqueIndex("links_selection")
+      .on(table.selectionId, table.place)
+      .where(sql`${table.selectionId} is not null`),
     index("links_owner").on(table.ownerId, table.createdAtMs, table.id),
     index("links_user").on(table.userId, table.createdAtMs, table.id),
     index("links_file").on(table.fileId, table.createdAtMs, table.id),
