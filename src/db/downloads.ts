@@ -1,4 +1,4 @@
-import { type SQL, and, eq, sql } from "drizzle-orm"
+import { type SQL, and, eq, isNull, sql } from "drizzle-orm"
 import { isFor } from "./audiences.ts"
 import type { Db } from "./client.ts"
 import { blobs, downloads, files, links, sessions, users } from "./schema.ts"
@@ -54,6 +54,9 @@ export const claimsUsed = sql<number>`(select count(*) from downloads used where
 /** Who claims, when, and until when the request is believed to live, if it is one that sends from the first byte on. */
 type Claimant = { sessionId: string; userId: string; nowMs: number; requestId: string; heldUntilMs: number }
 
+/** A link by its id, which a token of its own names: none of a selection's. */
+export const isAlone = (linkId: string) => and(eq(links.id, linkId), isNull(links.selectionId))
+
 export type Claim = Claimant & { linkId: string; fileId: string; terms: SendTerms }
 
 /** The claim of a selection: all of its links together, on the files as they were seen. */
@@ -66,7 +69,9 @@ export type SelectionClaim = Claimant & {
 /** Rows of downloads for the links that `which` names, as far as at this moment everything allows them. */
 const claimable = (db: Db, claim: Claimant, which: SQL | undefined, isFromStart: SQL, more: SQL | undefined) => {
   const isHeld = sql`(${files.downloadLimit} is not null and ${isFromStart})`
-  const isBeginningFree = sql`(${downloads.deliveredAtMs} is null and (${downloads.holder} is null or ${downloads.heldUntilMs} <= ${claim.nowMs}))`
+  // An archive of which a part is still missing is worth nothing: until then what was delivered of it may be sent again.
+  const isMore = sql`exists (select 1 from links l left join downloads d on d.link_id = l.id where l.selection_id = ${links.selectionId} and d.delivered_at_ms is null)`
+  const isBeginningFree = sql`((${downloads.deliveredAtMs} is null or ${isMore}) and (${downloads.holder} is null or ${downloads.heldUntilMs} <= ${claim.nowMs}))`
   return db
     .select({
       linkId: links.id,
@@ -125,7 +130,7 @@ export const claimDownload = (db: Db, claim: Claim) => {
   const terms = and(eq(files.id, claim.fileId), holds(claim.terms))
   return db
     .insert(downloads)
-    .select(claimable(db, claim, eq(links.id, claim.linkId), beginsAtStart(claim.terms), terms))
+    .select(claimable(db, claim, isAlone(claim.linkId), beginsAtStart(claim.terms), terms))
     .onConflictDoUpdate(joining)
 }
 
@@ -179,9 +184,10 @@ export type Served = { linkId: string; ranges: readonly (readonly [start: number
 
 /**
  * Adds the ranges that a request was sent to the unions of those sent so far, in one statement for all links: sorted by
- * start, a range begins a new piece where it starts after everything before it has ended. Ends the request's holds.
+ * start, a range begins a new piece where it starts after everything before it has ended.
+ * @param holder - whose holds end with that, or null when it goes on
  */
-export const recordServed = (db: Db, served: readonly Served[], holder: string, nowMs: number) => {
+export const recordServed = (db: Db, served: readonly Served[], holder: string | null, nowMs: number) => {
   const sent = JSON.stringify(served.flatMap(({ linkId, ranges }) => ranges.map(([start, end]) => [linkId, start, end])))
   const totals = sql`(
     with sent(link, s, e) as (select value ->> 0, value ->> 1, value ->> 2 from json_each(${sent})),

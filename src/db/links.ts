@@ -1,7 +1,15 @@
 import { type Column, type SQL, and, desc, eq, exists, getTableColumns, gt, inArray, isNull, lt, not, sql } from "drizzle-orm"
 import { isFor } from "./audiences.ts"
 import type { Condition, Db } from "./client.ts"
-import { type Claim, type DownloadRow, type SelectionClaim, claimDownload, claimSelection, claimsUsed } from "./downloads.ts"
+import {
+  type Claim,
+  type DownloadRow,
+  type SelectionClaim,
+  claimDownload,
+  claimSelection,
+  claimsUsed,
+  isAlone,
+} from "./downloads.ts"
 import type { BlobRow, FileRow } from "./files.ts"
 import { blobs, downloads, files, links, selections, sessions, users } from "./schema.ts"
 import { type CallerRow, callerColumns, isLiveSession } from "./sessions.ts"
@@ -40,10 +48,7 @@ function rowOf<T>(row: Record<string, unknown>, prefix: string, idKey: keyof T &
   return Object.fromEntries(entries.map(([key, value]) => [key.slice(start.length), value])) as T
 }
 
-/** A link by its id, which a token of its own names: none of a selection's. */
-const alone = (linkId: string): SQL => sql`${links.id} = ${linkId} and ${links.selectionId} is null`
-
-const selectAccess = (db: Db, sessionId: string, which: SQL, nowMs: number) =>
+const selectAccess = (db: Db, sessionId: string, which: SQL | undefined, nowMs: number) =>
   db
     .select({
       ...named("caller", callerColumns),
@@ -81,13 +86,13 @@ function accessOf(row: Record<string, unknown> | undefined): LinkAccess | undefi
 
 /** Looks only. Nothing at all without a live session. */
 export async function findLinkAccess(db: Db, sessionId: string, linkId: string, nowMs: number): Promise<LinkAccess | undefined> {
-  const [row] = await selectAccess(db, sessionId, alone(linkId), nowMs)
+  const [row] = await selectAccess(db, sessionId, isAlone(linkId), nowMs)
   return accessOf(row)
 }
 
 /** Claims or joins the download and looks, in one round trip and one transaction. */
 export async function claimLinkAccess(db: Db, claim: Claim): Promise<LinkAccess | undefined> {
-  const select = selectAccess(db, claim.sessionId, alone(claim.linkId), claim.nowMs)
+  const select = selectAccess(db, claim.sessionId, isAlone(claim.linkId), claim.nowMs)
   const [, rows] = await db.batch([claimDownload(db, claim), select])
   return accessOf(rows[0])
 }

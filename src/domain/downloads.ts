@@ -51,12 +51,12 @@ export function termsHold(terms: SendTerms, { file, blob }: SealedRow): boolean 
   return isOff || range.first < blob.sizeBytes || range.suffixBytes > 0
 }
 
-/** What of each file is among the first `sentBytes` of an answer made of these pieces: its ranges, and whether that is all. */
-export function rangesSent(
-  pieces: readonly FilePiece[],
-  sentBytes: number,
-): Map<string, { ranges: [start: number, end: number][]; isAll: boolean }> {
-  const sent = new Map<string, { ranges: [number, number][]; isAll: boolean }>()
+/** What was sent of files, by their ids: the ranges, and whether that is all that was to be sent. */
+type FilesSent = Map<string, { ranges: [start: number, end: number][]; isAll: boolean }>
+
+/** What of each file is among the first `sentBytes` of an answer made of these pieces. */
+export function rangesSent(pieces: readonly FilePiece[], sentBytes: number): FilesSent {
+  const sent: FilesSent = new Map()
   let left = sentBytes
   for (const piece of pieces) {
     const lengthBytes = piece instanceof Uint8Array ? piece.length : piece.end - piece.start
@@ -79,28 +79,31 @@ type Deps = Pick<Powers, "db" | "now" | "request" | "afterwards" | "log">
 export function watchDownloads(deps: Deps, downloads: readonly DownloadRow[], pieces: readonly FilePiece[]) {
   const holder = deps.request.id
   let heldSinceMs = deps.now()
-  let open = downloads
+  const recorded = new Set<string>()
 
   async function note(step: () => Promise<unknown>): Promise<void> {
     try {
       await step()
     } catch (error) {
-      const facts = { linkId: open[0]?.linkId ?? null, error: error instanceof Error ? error.name : "unknown" }
+      const facts = { linkId: downloads[0]?.linkId ?? null, error: error instanceof Error ? error.name : "unknown" }
       deps.log("download_not_noted", facts)
     }
   }
 
   const ids = (of: readonly DownloadRow[]): string[] => of.map(({ linkId }) => linkId)
+  const record = (of: readonly DownloadRow[], sent: FilesSent, endingHoldsOf: string | null) => {
+    const served = of.map(({ linkId, fileId }) => ({ linkId, ranges: sent.get(fileId)?.ranges ?? [] }))
+    return recordServed(deps.db, served, endingHoldsOf, deps.now())
+  }
 
-  /** Writes down what these were sent. Who was sent nothing, e.g. hung up before the first byte, it costs nothing. */
-  async function settle(of: readonly DownloadRow[], sent: ReturnType<typeof rangesSent>): Promise<void> {
-    const rangesOf = ({ fileId }: DownloadRow) => sent.get(fileId)?.ranges ?? []
-    const served = of.filter((download) => rangesOf(download).length > 0)
-    const unserved = of.filter((download) => rangesOf(download).length === 0)
+  /** Writes down what each was sent. Who was sent nothing, e.g. hung up before the first byte, it costs nothing. */
+  async function settle(sent: FilesSent): Promise<void> {
+    const wasServed = ({ fileId }: DownloadRow): boolean => (sent.get(fileId)?.ranges.length ?? 0) > 0
+    const served = downloads.filter(wasServed)
+    const unserved = downloads.filter((download) => !wasServed(download))
     const used = served.filter(({ requests }) => requests === 1)
-    const records = served.map((download) => ({ linkId: download.linkId, ranges: rangesOf(download) }))
     const [first, ...more] = [
-      ...(served.length > 0 ? [recordServed(deps.db, records, holder, deps.now())] : []),
+      ...(served.length > 0 ? [record(served, sent, holder)] : []),
       ...(unserved.length > 0 ? leaveDownloads(deps.db, ids(unserved), holder) : []),
       ...(used.length > 0 ? [auditEvents(deps, "link.used", used[0]?.userId ?? null, ids(used))] : []),
     ]
@@ -110,23 +113,22 @@ export function watchDownloads(deps: Deps, downloads: readonly DownloadRow[], pi
   }
 
   return {
-    /** Bytes are moving. What of an archive has been sent whole is written down now and then, the rest held. */
+    /** Bytes are moving. Now and then that is said of what is held, and what of an archive was sent whole is written down. */
     progress(sentBytes: number): void {
       const nowMs = deps.now()
       if (nowMs - heldSinceMs < RENEW_AFTER_MS) return
       heldSinceMs = nowMs
-      const sent = rangesSent(pieces, sentBytes)
-      const isDone = ({ fileId }: DownloadRow): boolean => sent.get(fileId)?.isAll === true
-      const done = open.filter(isDone)
-      open = open.filter((download) => !isDone(download))
-      if (done.length > 0) deps.afterwards(note(() => settle(done, sent)))
-      const held = open.filter((download) => download.holder === holder)
+      const held = downloads.filter((download) => download.holder === holder)
       if (held.length > 0) deps.afterwards(note(() => renewHolds(deps.db, ids(held), holder, nowMs + HOLD_MS).run()))
+      const sent = rangesSent(pieces, sentBytes)
+      const done = downloads.filter(({ linkId, fileId }) => sent.get(fileId)?.isAll === true && !recorded.has(linkId))
+      for (const { linkId } of done) recorded.add(linkId)
+      if (done.length > 0) deps.afterwards(note(() => record(done, sent, null).run()))
     },
     /** The stream is over, whole or broken off, after this many bytes of the answer. */
-    ended: (sentBytes: number): Promise<void> => note(() => settle(open, rangesSent(pieces, sentBytes))),
+    ended: (sentBytes: number): Promise<void> => note(() => settle(rangesSent(pieces, sentBytes))),
     /** Nothing was sent after all. */
-    failed: (): Promise<void> => note(() => settle(open, new Map())),
+    failed: (): Promise<void> => note(() => settle(new Map())),
   }
 }
 

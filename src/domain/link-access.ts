@@ -95,17 +95,20 @@ export function stateOf(row: LinkAccess, userId: string, fileId: string | null):
 /**
  * What the limit says of a request that has made its claim, if it could.
  * @param wantsBytes - whether it will be sent any; what is answered without, e.g. HEAD, 304, 412, 416, needs no claim
+ * @param isDelivered - whether everything that the link is for was sent
  */
 export function mayDownload(
   { file, download, claimsUsed }: LinkedFile,
-  wantsBytes: boolean,
+  { wantsBytes, isDelivered }: { wantsBytes: boolean; isDelivered: boolean },
   requestId: string,
 ): "yes" | "used_up" | "held" {
   if (file.downloadLimit === null || download?.joinedBy === requestId) return "yes"
   if (download === null && claimsUsed >= file.downloadLimit) return "used_up"
   if (!wantsBytes) return "yes"
-  return (download?.deliveredAtMs ?? null) === null ? "held" : "used_up"
+  return isDelivered ? "used_up" : "held"
 }
+
+export const wasDelivered = ({ download }: LinkedFile): boolean => download !== null && download.deliveredAtMs !== null
 
 /** A request that wants bytes waits this long, in all, for another one by the same link to end. */
 const HOLDER_WAITS_MS = [100, 300, 600, 1000]

@@ -38,6 +38,7 @@ import {
   stateOf,
   untilFree,
   usedUp,
+  wasDelivered,
 } from "./link-access.ts"
 import type { Powers } from "./powers.ts"
 import type { Caller } from "./sessions.ts"
@@ -104,7 +105,8 @@ export function openLink(deps: LinkDeps, admission: Admission<FileLinkClaims>, t
       await noteRefusal(deps, access.userId, claims, "withdrawn")
       throw linkRevoked()
     }
-    const outcome = mayDownload(found, terms !== null && termsHold(terms, found), deps.request.id)
+    const wantsBytes = terms !== null && termsHold(terms, found)
+    const outcome = mayDownload(found, { wantsBytes, isDelivered: wasDelivered(found) }, deps.request.id)
     if (outcome === "used_up") {
       await noteRefusal(deps, access.userId, claims, "used_up")
       throw usedUp()

@@ -28,6 +28,7 @@ import {
   stateOf,
   untilFree,
   usedUp,
+  wasDelivered,
 } from "./link-access.ts"
 import type { MintedLink } from "./links.ts"
 import { type Archive, archiveOf } from "./selection-archive.ts"
@@ -161,8 +162,11 @@ async function requireUnused<T extends SelectedFile>(
   parts: T[],
   wantsStart: (part: T) => boolean,
 ): Promise<T[]> {
+  const isDelivered = parts.every(wasDelivered)
   const spent = parts.flatMap((part, place) =>
-    mayDownload(part, wantsStart(part), deps.request.id) === "used_up" ? [usedUpAt(place, part.file.name)] : [],
+    mayDownload(part, { wantsBytes: wantsStart(part), isDelivered }, deps.request.id) === "used_up"
+      ? [usedUpAt(place, part.file.name)]
+      : [],
   )
   if (spent.length === 0) return parts
   await noteRefusal(deps, access.userId, claims, "used_up")
