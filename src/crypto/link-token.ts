@@ -102,12 +102,9 @@ export async function openLinkToken(keys: KeyRing<LinkKey>, token: string): Prom
   if (expires > BigInt(Number.MAX_SAFE_INTEGER)) return null
   const [subject, userId, contents] = [plain.subarray(1, 17), bytesToId(plain.subarray(17, 33)), plain.subarray(33, 49)]
   const expiresAtSeconds = Number(expires)
-  switch (plain[0]) {
-    case FILE_CLAIMS:
-      return { kind: "file", linkId: bytesToId(subject), userId, fileId: bytesToId(contents), expiresAtSeconds }
-    case SELECTION_CLAIMS:
-      return { kind: "selection", selectionId: bytesToId(subject), userId, contents: toHex(contents), expiresAtSeconds }
-    default:
-      return null
-  }
+  if (plain[0] === FILE_CLAIMS)
+    return { kind: "file", linkId: bytesToId(subject), userId, fileId: bytesToId(contents), expiresAtSeconds }
+  if (plain[0] === SELECTION_CLAIMS)
+    return { kind: "selection", selectionId: bytesToId(subject), userId, contents: toHex(contents), expiresAtSeconds }
+  return null
 }
