@@ -24,7 +24,7 @@ export type SendTerms = {
   } | null
 }
 
-const createdSeconds = sql`(${files.createdAtMs} / 1000)`
+const createdSeconds = sql`(${blobs.createdAtMs} / 1000)`
 // One parameter for any number of tags: D1 takes a hundred in all.
 const anyOf = (values: readonly string[]) => sql`(select value from json_each(${JSON.stringify(values)}))`
 
@@ -48,8 +48,8 @@ const beginsAtStart = ({ range }: SendTerms) =>
     ? sql`true`
     : sql`(${rangeIsOff(range)} or ${range.first} = 0 or ${range.suffixBytes} >= ${blobs.sizeBytes})`
 
-/** How many downloads of the file the user has begun. */
-export const claimsUsed = sql<number>`(select count(*) from downloads used where used.file_id = ${links.fileId} and used.user_id = ${links.userId})`
+/** How many downloads of the link's version the user has begun: a limit counts anew with each version. */
+export const claimsUsed = sql<number>`(select count(*) from downloads used where used.file_id = ${links.fileId} and used.user_id = ${links.userId} and used.version = ${links.version})`
 
 /** Who claims, when, and until when the request is believed to live, if it is one that sends from the first byte on. */
 type Claimant = { sessionId: string; userId: string; nowMs: number; requestId: string; heldUntilMs: number }
@@ -59,11 +59,11 @@ export const isAlone = (linkId: string) => and(eq(links.id, linkId), isNull(link
 
 export type Claim = Claimant & { linkId: string; fileId: string; terms: SendTerms }
 
-/** The claim of a selection: all of its links together, on the files as they were seen. */
+/** The claim of a selection: all of its links together. */
 export type SelectionClaim = Claimant & {
   selectionId: string
-  /** Each of its links, the version that its file had, and whether the request sends the file from its first byte on. */
-  parts: readonly { linkId: string; version: number; isFromStart: boolean }[]
+  /** Each of its links, and whether the request sends the file from its first byte on. */
+  parts: readonly { linkId: string; isFromStart: boolean }[]
 }
 
 /** Rows of downloads for the links that `which` names, as far as at this moment everything allows them. */
@@ -87,6 +87,7 @@ const claimable = (db: Db, claim: Claimant, which: SQL | undefined, isFromStart:
       servedBytes: sql<number>`0`.as("served_bytes"),
       lastServedAtMs: sql<number | null>`null`.as("last_served_at_ms"),
       deliveredAtMs: sql<number | null>`null`.as("delivered_at_ms"),
+      reportedAtMs: sql<number | null>`null`.as("reported_at_ms"),
     })
     .from(sessions)
     .innerJoin(users, eq(users.id, sessions.userId))
@@ -100,7 +101,8 @@ const claimable = (db: Db, claim: Claimant, which: SQL | undefined, isFromStart:
         eq(users.id, claim.userId),
         eq(users.role, "client"),
         sql`${users.verifiedAtMs} is not null`,
-        isFor(files.id, users.id),
+        eq(links.version, files.version),
+        isFor(files.id, users.id, claim.nowMs),
         sql`${links.revokedAtMs} is null and ${links.expiresAtMs} > ${claim.nowMs}`,
         sql`(${downloads.linkId} is not null or ${files.downloadLimit} is null or ${claimsUsed} < ${files.downloadLimit})`,
         sql`(${downloads.linkId} is null or not ${isHeld} or ${isBeginningFree})`,
@@ -122,7 +124,7 @@ const joining = {
 
 /**
  * Claims the link's download, or joins it, if at this moment everything allows it: session and user, link and file,
- * that the file is for the user, what the request's conditions and range come to, and the limit. One statement, so that of any number of parallel
+ * that the link's version is still the file's, that the file is for the user, what the request's conditions and range come to, and the limit. One statement, so that of any number of parallel
  * requests no more than the limit claim. Under a limit one request at a time may send from the first byte on, and none
  * once the document was delivered; later ranges always join.
  */
@@ -136,11 +138,10 @@ export const claimDownload = (db: Db, claim: Claim) => {
 
 /** The same for all links of a selection in one statement: all of them, each as if it came alone, or none. */
 export const claimSelection = (db: Db, claim: SelectionClaim) => {
-  const parts = JSON.stringify(claim.parts.map(({ linkId, version, isFromStart }) => [linkId, version, isFromStart ? 1 : 0]))
-  const part = sql`(select value from json_each(${parts}) where value ->> 0 = ${links.id})`
-  const isSeen = sql`${files.version} = ${part} ->> 1`
+  const parts = JSON.stringify(claim.parts.map(({ linkId, isFromStart }) => [linkId, isFromStart ? 1 : 0]))
+  const isFromStart = sql`(select value ->> 1 from json_each(${parts}) where value ->> 0 = ${links.id})`
   const which = eq(links.selectionId, claim.selectionId)
-  const open = db.$with("open").as(claimable(db, claim, which, sql`${part} ->> 2`, isSeen))
+  const open = db.$with("open").as(claimable(db, claim, which, isFromStart, undefined))
   return db
     .insert(downloads)
     .select(
@@ -221,6 +222,3 @@ export const recordServed = (db: Db, served: readonly Served[], holder: string |
     .from(totals)
     .where(sql`${downloads.linkId} = total.link`)
 }
-
-export const setDownloadLimit = (db: Db, fileId: string, downloadLimit: number | null) =>
-  db.update(files).set({ downloadLimit }).where(eq(files.id, fileId))

@@ -16,7 +16,7 @@ export const insertSelectionLinks = (db: Db, selection: SelectionRow, parts: rea
   const values = JSON.stringify(parts.map(({ linkId, fileId }) => [linkId, fileId]))
   // Columns in the table's order, as Drizzle names them.
   return db.insert(links).select(
-    sql`select p.value ->> 0, f.id, ${userId}, f.owner_id, ${createdAtMs}, ${expiresAtMs}, null, ${id}, p.key
-      from json_each(${values}) p left join files f on f.id = p.value ->> 1 and ${isFor(sql`f.id`, sql`${userId}`)}`,
+    sql`select p.value ->> 0, f.id, ${userId}, f.owner_id, ${createdAtMs}, ${expiresAtMs}, null, f.version, ${id}, p.key
+      from json_each(${values}) p left join files f on f.id = p.value ->> 1 and ${isFor(sql`f.id`, sql`${userId}`, createdAtMs)}`,
   )
 }

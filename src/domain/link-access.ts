@@ -81,7 +81,7 @@ export async function requireOwnClient(
 }
 
 /** The file that a link is for, if it still is, or what has become of it. */
-export type LinkState = LinkedFile | "gone" | "revoked"
+export type LinkState = LinkedFile | "gone" | "revoked" | "superseded"
 
 /** @param fileId - what the token says, or null where it says nothing of single files */
 export function stateOf(row: LinkAccess, userId: string, fileId: string | null): LinkState {
@@ -89,7 +89,8 @@ export function stateOf(row: LinkAccess, userId: string, fileId: string | null):
   const { link, file, blob, download, claimsUsed, isForCaller } = row
   if (!isForCaller || link?.userId !== userId || (fileId !== null && link.fileId !== fileId)) return "gone"
   if (file === null || blob === null) return "gone"
-  return link.revokedAtMs === null ? { file, blob, download, claimsUsed } : "revoked"
+  if (link.revokedAtMs !== null) return "revoked"
+  return link.version === file.version ? { file, blob, download, claimsUsed } : "superseded"
 }
 
 /**

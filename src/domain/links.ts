@@ -69,7 +69,8 @@ export async function mintLink(deps: LinkDeps, caller: Caller, fileId: string, l
   const { createdAtMs, expiresAtMs, expiresAtSeconds } = linkExpiry(deps, lifetimeSeconds)
   await takeLimit(deps, "link-mint", caller.userId)
   const { file } = await findFileFor(deps, caller.userId, fileId)
-  if (file.downloadLimit !== null && (await countDownloads(deps.db, fileId, caller.userId)) >= file.downloadLimit) throw usedUp()
+  if (file.downloadLimit !== null && (await countDownloads(deps.db, fileId, file.version, caller.userId)) >= file.downloadLimit)
+    throw usedUp()
   const claims = { kind: "file" as const, linkId: newId(), userId: caller.userId, fileId, expiresAtSeconds }
   const token = await sealLinkToken(deps.keys.linkKeys, claims)
   try {
@@ -91,7 +92,7 @@ export async function mintLink(deps: LinkDeps, caller: Caller, fileId: string, l
  * @param admission - of `admit`
  * @param terms - under what terms the request will be sent bytes, or null when it will not be, e.g. for HEAD
  * @throws AppError `invalid_token` without a live session · `link_not_yours` for everybody but its client · to that
- *   client alone `link_not_found`, `link_revoked`, `downloads_used_up`, and `download_in_progress` while another request
+ *   client alone `link_not_found`, `link_revoked`, `link_superseded`, `downloads_used_up`, and `download_in_progress` while another request
  *   by this link is sending the limited document from its beginning
  */
 export function openLink(deps: LinkDeps, admission: Admission<FileLinkClaims>, terms: SendTerms | null): Promise<LinkedFile> {
@@ -104,6 +105,10 @@ export function openLink(deps: LinkDeps, admission: Admission<FileLinkClaims>, t
     if (found === "revoked") {
       await noteRefusal(deps, access.userId, claims, "withdrawn")
       throw linkRevoked()
+    }
+    if (found === "superseded") {
+      await noteRefusal(deps, access.userId, claims, "superseded")
+      throw new AppError("link_superseded", { detail: "There is a newer version of this document. Ask for a new link." })
     }
     const wantsBytes = terms !== null && termsHold(terms, found)
     const outcome = mayDownload(found, { wantsBytes, isDelivered: wasDelivered(found) }, deps.request.id)

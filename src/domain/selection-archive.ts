@@ -33,7 +33,7 @@ export async function archiveOf(files: readonly SealedRow[]): Promise<Archive> {
       name: names[i] ?? file.name,
       sizeBytes: blob.sizeBytes,
       crc32: blob.crc32 ?? 0,
-      modifiedMs: file.createdAtMs,
+      modifiedMs: blob.createdAtMs,
     })),
   )
   const sections: { start: number; end: number; section: FilePiece }[] = []

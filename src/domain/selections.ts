@@ -49,7 +49,7 @@ type Wanted = Awaited<ReturnType<typeof selectSealedFilesFor>>[number]
 
 /** The files, in their order, if the client may have every one of them. */
 async function requireFiles(deps: LinkDeps, userId: string, fileIds: readonly string[]): Promise<Wanted[]> {
-  const found = new Map((await selectSealedFilesFor(deps.db, fileIds, userId)).map((row) => [row.file.id, row]))
+  const found = new Map((await selectSealedFilesFor(deps.db, fileIds, userId, deps.now())).map((row) => [row.file.id, row]))
   const wanted = fileIds.flatMap((id) => found.get(id) ?? [])
   if (wanted.length < fileIds.length)
     throw invalid(fileIds.flatMap((id, place) => (found.has(id) ? [] : [at(place, "unknown", "There is no such file.")])))
@@ -134,25 +134,25 @@ async function requireParts(deps: LinkDeps, admission: SelectionAdmission, rows:
     await noteRefusal(deps, access.userId, claims, "withdrawn")
     throw linkRevoked()
   }
+  if ([...states.values()].every(({ state }) => state === "gone")) throw linkNotFound("none of its files is there for them")
   const parts: SelectedFile[] = []
-  const missing: number[] = []
+  const missing: FieldError[] = []
   for (let place = 0; place < count; place++) {
     const { state = "gone", linkId = "" } = states.get(place) ?? {}
-    if (typeof state === "string" || state.blob.crc32 === null) missing.push(place)
+    if (state === "superseded") missing.push(at(place, state, "There is a newer version of this file."))
+    // The same words for a file that was deleted as for one taken off this client.
+    else if (typeof state === "string" || state.blob.crc32 === null)
+      missing.push(at(place, "gone", "What was chosen here is not there for you any more."))
     else parts.push({ ...state, linkId })
   }
-  if (missing.length > 0) throw await incomplete(deps, admission, missing)
+  if (missing.length > 0) {
+    await noteRefusal(deps, access.userId, claims, "incomplete")
+    throw new AppError("selection_incomplete", {
+      detail: "Some of the files of this link are not there for you any more, or newer (see errors). Make a new link.",
+      fields: missing,
+    })
+  }
   return requireUnused(deps, admission, parts, () => false)
-}
-
-async function incomplete(deps: LinkDeps, { claims, access }: SelectionAdmission, places: readonly number[]): Promise<AppError> {
-  await noteRefusal(deps, access.userId, claims, "incomplete")
-  // The same words for a file that was deleted, replaced, or taken off this client.
-  const message = "What was chosen here is not there for you any more."
-  return new AppError("selection_incomplete", {
-    detail: "Some of the files of this link are not there for you any more (see errors). List your files and make a new link.",
-    fields: places.map((place) => at(place, "gone", message)),
-  })
 }
 
 /** @param wantsStart - of which files the request, refused its claim, wanted the beginning */
@@ -199,7 +199,6 @@ export function claimSelection(
 ): Promise<DownloadRow[]> {
   const { claims, access } = admission
   const begun = new Set(pieces.flatMap((piece) => ("blob" in piece && piece.start === 0 ? [piece.blob.fileId] : [])))
-  const seen = new Map(parts.map(({ linkId, blob }) => [linkId, blob.version]))
   return untilFree(async () => {
     const nowMs = deps.now()
     const rows = await claimSelectionAccess(deps.db, {
@@ -209,17 +208,11 @@ export function claimSelection(
       nowMs,
       requestId: deps.request.id,
       heldUntilMs: nowMs + HOLD_MS,
-      parts: parts.map(({ linkId, blob }) => ({
-        linkId,
-        version: blob.version,
-        isFromStart: begun.has(blob.fileId),
-      })),
+      parts: parts.map(({ linkId, blob }) => ({ linkId, isFromStart: begun.has(blob.fileId) })),
     })
     const now = await requireParts(deps, admission, rows)
     const joined = now.flatMap(({ download }) => (download?.joinedBy === deps.request.id ? [download] : []))
     if (joined.length === parts.length) return joined
-    const replaced = now.flatMap(({ linkId, blob }, place) => (seen.get(linkId) === blob.version ? [] : [place]))
-    if (replaced.length > 0) throw await incomplete(deps, admission, replaced)
     await requireUnused(deps, admission, now, ({ blob }) => begun.has(blob.fileId))
     return null
   })

@@ -47,6 +47,8 @@ export type Caller = {
   email: string
   isVerified: boolean
   hasSecondFactor: boolean
+  /** May do with everybody's files what their owners may. */
+  managesAllFiles: boolean
 }
 
 export type TokenPair = { accessToken: string; refreshToken: string; expiresIn: number }
@@ -103,6 +105,7 @@ export async function startSession(
     else await commitWithMail(deps, statements, notice)
   } catch (error) {
     if (!isConstraintFailure(error)) throw error
+    await runBatch(deps.db, [auditEvent(deps, "session.refused", null, userId, { reason: "raced" })])
     const detail = "The password, the second factor or the account was changed, or the code used, at this moment. Log in again."
     const code = proof.factorId === null ? "invalid_credentials" : "invalid_second_factor"
     throw new AppError(code, { detail, reason: "proof out of date" })
@@ -251,7 +254,15 @@ export const readAccessToken = (deps: Pick<Powers, "keys" | "policy" | "now">, t
 export function callerFrom(claims: AccessClaims, row: CallerRow | undefined): Caller {
   if (row?.userId !== claims.userId) throw refused("no live session")
   const { userId, sessionId, role, email } = row
-  return { userId, sessionId, role, email, isVerified: row.verifiedAtMs !== null, hasSecondFactor: row.hasSecondFactor === 1 }
+  return {
+    userId,
+    sessionId,
+    role,
+    email,
+    isVerified: row.verifiedAtMs !== null,
+    hasSecondFactor: row.hasSecondFactor === 1,
+    managesAllFiles: role === "ops" && row.managesAllFiles === 1,
+  }
 }
 
 /**

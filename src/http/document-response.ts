@@ -94,7 +94,7 @@ export async function documentResponse(request: Request, { file, blob }: SealedR
     if (request.method === "GET") await (await open([])).cancel()
     throw new AppError("integrity_failure", { detail: "The stored file is damaged and was not sent.", reason: "row" })
   }
-  const document = { name: file.name, mediaType: mediaTypes[file.type], createdAtMs: file.createdAtMs, sizeBytes, tag: sha256 }
+  const document = { name: file.name, mediaType: mediaTypes[file.type], createdAtMs: blob.createdAtMs, sizeBytes, tag: sha256 }
   return attachmentResponse(request, document, open, { "Repr-Digest": reprDigest(sha256) })
 }
 

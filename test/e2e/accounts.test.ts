@@ -1,5 +1,6 @@
 // The README's calls about accounts, as they stand there, and the commands for ops accounts, against `npm start`.
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
@@ -7,13 +8,15 @@ import { PROJECT_DIR, type CommandResult, type Service, freePort, printedAccount
 
 const CLIENT = { email: "client@example.net", password: "a password of fifteen or more" }
 const NEW_PASSWORD = "quite another long password"
+/** Good but for its 17 characters: the service is told to ask for 18. */
+const TOO_SHORT = "x7-Kq9.Lm2/vB4wT5"
 
 let stateDir: string
 let service: Service
 
 beforeAll(async () => {
   stateDir = mkdtempSync(join(tmpdir(), "sealpost-accounts-"))
-  service = await startService(["--persist-to", stateDir], await freePort())
+  service = await startService(["--persist-to", stateDir, "--var", "PASSWORD_MIN_LENGTH:18"], await freePort())
 })
 
 afterAll(async () => {
@@ -101,9 +104,9 @@ describe("commands for ops accounts, beside the running service", () => {
     const confirmed = await call("/api/auth/totp/confirm", { code: new TOTP({ secret: secret ?? "" }).generate() })
     expect(confirmed).toMatchObject({ message: "success" })
 
-    const short = await command("reset-password", [account.email], "short")
+    const short = await command("reset-password", [account.email], TOO_SHORT)
     expect(short).toMatchObject({ code: 1 })
-    expect(short.stderr).toContain("at least 15 characters")
+    expect(short.stderr).toContain("at least 18 characters")
     expect(await me(accessToken)).toBe(200)
     const reset = await command("reset-password", [account.email], NEW_PASSWORD)
     expect(reset).toMatchObject({ code: 0, stderr: "" })
@@ -118,6 +121,36 @@ describe("commands for ops accounts, beside the running service", () => {
     expect(await me((await logIn(fresh)).accessToken)).toBe(200)
   })
 
+  it("make accounts by the password rules that the service itself has", async () => {
+    const email = "second@example.com"
+    const signUp = await post("/api/client/signup", { email, password: TOO_SHORT })
+    expect(await signUp.json()).toMatchObject({ errors: [{ field: "password", rule: "too_short" }] })
+    const short = await command("create", ["--email", email], TOO_SHORT)
+    expect(short).toMatchObject({ code: 1, stderr: "The password needs at least 18 characters.\n" })
+    expect(await post("/api/ops/login", { email, password: TOO_SHORT })).toMatchObject({ status: 401 })
+    expect(await command("create", ["--email", email], `${TOO_SHORT}z`)).toMatchObject({ code: 0, stderr: "" })
+    expect(await post("/api/ops/login", { email, password: `${TOO_SHORT}z` })).toMatchObject({ status: 200 })
+  })
+
+  it("let manage everybody's files and take that away, on the next request", async () => {
+    const account = { ...printedAccount(service.output()), password: NEW_PASSWORD }
+    const { accessToken } = await logIn(account)
+    const all = async (): Promise<number> =>
+      (await fetch(`${service.origin}/api/ops/files?owner=all`, { headers: { Authorization: `Bearer ${accessToken}` } })).status
+    expect(await all()).toBe(403)
+    expect(await command("grant", [account.email, "manage-all-files"])).toMatchObject({ code: 0, stderr: "" })
+    expect(await all()).toBe(200)
+    expect((await command("list", [])).stdout).toContain("  manage-all-files  ")
+    expect(JSON.parse((await command("list", ["--json"])).stdout)).toMatchObject([
+      { managesAllFiles: true },
+      { managesAllFiles: false },
+    ])
+    expect((await command("grant", [account.email, "manage-all-files"])).stdout).toContain("already; nothing was changed")
+    expect(await command("revoke", [account.email, "manage-all-files"])).toMatchObject({ code: 0, stderr: "" })
+    expect(await all()).toBe(403)
+    expect((await command("list", [])).stdout).not.toContain("manage-all-files")
+  })
+
   it("refuse what is no ops account, and what is not understood, changing nothing", async () => {
     for (const [name, args, message] of [
       ["disable", ["nobody@example.com"], "There is no ops account of nobody@example.com"],
@@ -126,11 +159,48 @@ describe("commands for ops accounts, beside the running service", () => {
       ["enable", ["a@example.com", "b@example.com"], "Usage:"],
       ["enable", ["a@example.com", "--remove-totp"], "Usage:"],
       ["list", ["--secrets", "x.json"], "--secrets goes with"],
+      ["grant", ["nobody@example.com", "manage-all-files"], "There is no ops account of nobody@example.com"],
+      ["grant", ["nobody@example.com", "everything"], "There is no such permission"],
+      ["grant", ["nobody@example.com"], "Usage:"],
+      ["disable", ["nobody@example.com", "manage-all-files"], "Usage:"],
     ] as const) {
       const result = await command(name, args)
       expect(result).toMatchObject({ code: 1 })
       expect(result.stderr).toContain(message)
       expect(result.stderr).not.toContain("    at ")
+    }
+  })
+})
+
+describe("B16: two requests on one connection", () => {
+  /** Everything that comes back for two requests that are sent at once. */
+  function pipelined(first: string, second: string): Promise<string> {
+    const { hostname, port } = new URL(service.origin)
+    const request = (authorization: string, end: string): string =>
+      `GET /api/auth/me HTTP/1.1\r\nHost: ${hostname}:${port}\r\nAuthorization: ${authorization}\r\n${end}\r\n`
+    return new Promise((resolve, reject) => {
+      const socket = connect(Number(port), hostname)
+      let text = ""
+      socket.on("data", (chunk: Buffer) => (text += chunk.toString()))
+      socket.on("error", reject)
+      socket.on("close", () => {
+        resolve(text)
+      })
+      socket.write(request(first, "") + request(second, "Connection: close\r\n"))
+    })
+  }
+
+  it("know nothing of each other: neither a broken login nor a good one lasts", async () => {
+    const { email } = printedAccount(service.output())
+    const { accessToken } = await (
+      await post("/api/ops/login", { email, password: NEW_PASSWORD })
+    ).json<{ accessToken: string }>()
+    const statuses = (text: string): (string | undefined)[] =>
+      Array.from(text.matchAll(/HTTP\/1\.1 (\d{3})/g), ([, status]) => status)
+    const good = `Bearer ${accessToken}`
+    for (const broken of ["Bearer", "AWS4-HMAC-SHA256 Credential=ops/", `Basic ${btoa(`${email}:x`)}`, "Bearer x.y.z"]) {
+      expect(statuses(await pipelined(broken, good)), broken).toEqual(["401", "200"])
+      expect(statuses(await pipelined(good, broken)), broken).toEqual(["200", "401"])
     }
   })
 })

@@ -274,7 +274,21 @@ describe("E13, E14: all or nothing", () => {
       ["files.1 gone"],
       (id) => ops("PUT", `/api/ops/files/${id}/audience`, { audience: "chosen" }),
     ],
-    ["a file deleted", "410 selection_incomplete", ["files.1 gone"], (id) => ops("DELETE", `/api/ops/files/${id}`)],
+    ["a file in the trash", "410 selection_incomplete", ["files.1 gone"], (id) => ops("DELETE", `/api/ops/files/${id}`)],
+    ["a file deleted", "410 selection_incomplete", ["files.1 gone"], (id) => ops("DELETE", `/api/ops/files/${id}?purge=true`)],
+    [
+      "a file that has expired",
+      "410 selection_incomplete",
+      ["files.1 gone"],
+      (id) => api.db.update(files).set({ expiresAtMs: api.clock.nowMs }).where(eq(files.id, id)),
+    ],
+    [
+      "a file that was replaced",
+      "410 selection_incomplete",
+      ["files.1 superseded"],
+      (id) =>
+        api.request(`/api/ops/files/${id}/content`, { method: "PUT", token: world.ops.tokens.accessToken, body: docxOfSize(10) }),
+    ],
     ["a link withdrawn by ops", "410 link_revoked", [], (id) => ops("DELETE", `/api/ops/links?file=${id}`)],
     [
       "a link withdrawn by its client",
@@ -312,6 +326,7 @@ describe("E13, E14: all or nothing", () => {
     const texts: string[] = []
     for (const change of [
       (id: string) => ops("DELETE", `/api/ops/files/${id}`),
+      (id: string) => ops("DELETE", `/api/ops/files/${id}?purge=true`),
       (id: string) => ops("PUT", `/api/ops/files/${id}/audience`, { audience: "chosen" }),
     ]) {
       const ids = await posts(2)

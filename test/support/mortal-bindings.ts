@@ -1,5 +1,4 @@
-// D1 and R2 of a Worker that dies at any await: right before a call is made, or right after it was, when it was done but
-// nobody heard.
+// D1 and R2 of a Worker that dies at a call: for tests that walk through every call that some work makes.
 import { env } from "cloudflare:workers"
 
 export type Death = { at: number; when: "before" | "after" }
