@@ -49,7 +49,7 @@ export async function receiveUnchecked(
     }
     await writer.finish()
     await deps.blobs.completeMultipart(draft.objectKey, multipartId, stored, sealedFileBytes(sizeBytes))
-    await publish(deps, draft, blobRow(draft, { sizeBytes, sha256: digest.sha256Hex(), wrapped }), {})
+    await publish(deps, draft, blobRow(draft, { sizeBytes, sha256: digest.sha256Hex(), crc32: digest.crc32(), wrapped }), {})
   } finally {
     lease.release()
   }

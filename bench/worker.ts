@@ -5,7 +5,10 @@
 //   POST /bench/unchecked/NAME     body → a sealed, published file as by PUT /api/ops/upload/NAME, but never checked
 //   GET  /bench/check/ID           checks a file once more and says what that read
 //   POST /bench/seed               rows of files and clients without bytes, all for everyone, of the one ops account
+//   GET  /bench/hash/WHAT/N        N MiB through crc32, sha256 or nothing
 //   GET  /bench/reads              rows that lists of files have read since it was last asked
+import { createHash } from "node:crypto"
+import { crc32 } from "node:zlib"
 import { createApp } from "../src/app.ts"
 import { createDeps } from "../src/deps.ts"
 import { findOwnFile } from "../src/domain/files.ts"
@@ -98,12 +101,25 @@ async function plainPut(request: Request, env: Env): Promise<Response> {
   return new Response("ok")
 }
 
+/** What uploads do with every byte besides sealing it. */
+function hash(what: string, mebibytes: number): Response {
+  const block = crypto.getRandomValues(new Uint8Array(65_536))
+  const sha256 = createHash("sha256")
+  let sum = 0
+  for (let i = 0; i < mebibytes * 16; i++) {
+    if (what === "crc32") sum = crc32(block, sum)
+    if (what === "sha256") sha256.update(block)
+  }
+  return new Response(what === "crc32" ? String(sum) : sha256.digest("hex"))
+}
+
 export default {
   async fetch(request, env, context) {
-    const [, bench, what, name = ""] = new URL(request.url).pathname.split("/")
+    const [, bench, what, name = "", count = ""] = new URL(request.url).pathname.split("/")
     if (bench !== "bench") return app.fetch(request, countedEnv(env), context)
     if (request.url.endsWith("/bench/seed")) return seed(request, env)
     if (request.url.endsWith("/bench/reads")) return Response.json({ rows: counted?.take() ?? 0 })
+    if (what === "hash") return hash(name, Number(count))
     if (what === "unchecked") return unchecked(request, env, context, name)
     if (what === "check") return check(request, env, context, name)
     return request.method === "POST" ? plainPut(request, env) : plainGet(request, env, context, name)

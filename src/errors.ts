@@ -63,6 +63,7 @@ export type ErrorCode =
   | "link_not_yours"
   | "link_expired"
   | "link_revoked"
+  | "selection_incomplete"
   | "link_superseded"
   | "downloads_used_up"
   | "download_in_progress"

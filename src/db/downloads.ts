@@ -1,4 +1,4 @@
-import { and, eq, sql } from "drizzle-orm"
+import { type SQL, and, eq, isNull, sql } from "drizzle-orm"
 import { isFor } from "./audiences.ts"
 import type { Db } from "./client.ts"
 import { blobs, downloads, files, links, sessions, users } from "./schema.ts"
@@ -51,16 +51,75 @@ const beginsAtStart = ({ range }: SendTerms) =>
 /** How many downloads of the link's version the user has begun: a limit counts anew with each version. */
 export const claimsUsed = sql<number>`(select count(*) from downloads used where used.file_id = ${links.fileId} and used.user_id = ${links.userId} and used.version = ${links.version})`
 
-export type Claim = {
-  sessionId: string
-  linkId: string
-  userId: string
-  fileId: string
-  nowMs: number
-  terms: SendTerms
-  requestId: string
-  /** Until when the request is believed to live, if it is one that sends from the first byte on. */
-  heldUntilMs: number
+/** Who claims, when, and until when the request is believed to live, if it is one that sends from the first byte on. */
+type Claimant = { sessionId: string; userId: string; nowMs: number; requestId: string; heldUntilMs: number }
+
+/** A link by its id, which a token of its own names: none of a selection's. */
+export const isAlone = (linkId: string) => and(eq(links.id, linkId), isNull(links.selectionId))
+
+export type Claim = Claimant & { linkId: string; fileId: string; terms: SendTerms }
+
+/** The claim of a selection: all of its links together. */
+export type SelectionClaim = Claimant & {
+  selectionId: string
+  /** Each of its links, and whether the request sends the file from its first byte on. */
+  parts: readonly { linkId: string; isFromStart: boolean }[]
+}
+
+/** Rows of downloads for the links that `which` names, as far as at this moment everything allows them. */
+const claimable = (db: Db, claim: Claimant, which: SQL | undefined, isFromStart: SQL, more: SQL | undefined) => {
+  const isHeld = sql`(${files.downloadLimit} is not null and ${isFromStart})`
+  // An archive of which a part is still missing is worth nothing: until then what was delivered of it may be sent again.
+  const isMore = sql`exists (select 1 from links l left join downloads d on d.link_id = l.id where l.selection_id = ${links.selectionId} and d.delivered_at_ms is null)`
+  const isBeginningFree = sql`((${downloads.deliveredAtMs} is null or ${isMore}) and (${downloads.holder} is null or ${downloads.heldUntilMs} <= ${claim.nowMs}))`
+  return db
+    .select({
+      linkId: links.id,
+      fileId: links.fileId,
+      userId: links.userId,
+      version: files.version,
+      startedAtMs: sql<number>`${claim.nowMs}`.as("started_at_ms"),
+      requests: sql<number>`1`.as("requests"),
+      joinedBy: sql<string>`${claim.requestId}`.as("joined_by"),
+      holder: sql<string | null>`case when ${isHeld} then ${claim.requestId} end`.as("holder"),
+      heldUntilMs: sql<number | null>`case when ${isHeld} then ${claim.heldUntilMs} end`.as("held_until_ms"),
+      served: sql<string>`'[]'`.as("served"),
+      servedBytes: sql<number>`0`.as("served_bytes"),
+      lastServedAtMs: sql<number | null>`null`.as("last_served_at_ms"),
+      deliveredAtMs: sql<number | null>`null`.as("delivered_at_ms"),
+      reportedAtMs: sql<number | null>`null`.as("reported_at_ms"),
+    })
+    .from(sessions)
+    .innerJoin(users, eq(users.id, sessions.userId))
+    .innerJoin(links, and(which, eq(links.userId, users.id)))
+    .innerJoin(files, eq(files.id, links.fileId))
+    .innerJoin(blobs, and(eq(blobs.fileId, files.id), eq(blobs.version, files.version)))
+    .leftJoin(downloads, eq(downloads.linkId, links.id))
+    .where(
+      and(
+        isLiveSession(claim.sessionId, claim.nowMs),
+        eq(users.id, claim.userId),
+        eq(users.role, "client"),
+        sql`${users.verifiedAtMs} is not null`,
+        eq(links.version, files.version),
+        isFor(files.id, users.id, claim.nowMs),
+        sql`${links.revokedAtMs} is null and ${links.expiresAtMs} > ${claim.nowMs}`,
+        sql`(${downloads.linkId} is not null or ${files.downloadLimit} is null or ${claimsUsed} < ${files.downloadLimit})`,
+        sql`(${downloads.linkId} is null or not ${isHeld} or ${isBeginningFree})`,
+        more,
+      ),
+    )
+}
+
+/** What a request adds to a download that was claimed before. */
+const joining = {
+  target: downloads.linkId,
+  set: {
+    requests: sql`${downloads.requests} + 1`,
+    joinedBy: sql`excluded.joined_by`,
+    holder: sql`coalesce(excluded.holder, ${downloads.holder})`,
+    heldUntilMs: sql`coalesce(excluded.held_until_ms, ${downloads.heldUntilMs})`,
+  },
 }
 
 /**
@@ -70,61 +129,36 @@ export type Claim = {
  * once the document was delivered; later ranges always join.
  */
 export const claimDownload = (db: Db, claim: Claim) => {
-  const isHeld = sql`${files.downloadLimit} is not null and ${beginsAtStart(claim.terms)}`
+  const terms = and(eq(files.id, claim.fileId), holds(claim.terms))
+  return db
+    .insert(downloads)
+    .select(claimable(db, claim, isAlone(claim.linkId), beginsAtStart(claim.terms), terms))
+    .onConflictDoUpdate(joining)
+}
+
+/** The same for all links of a selection in one statement: all of them, each as if it came alone, or none. */
+export const claimSelection = (db: Db, claim: SelectionClaim) => {
+  const parts = JSON.stringify(claim.parts.map(({ linkId, isFromStart }) => [linkId, isFromStart ? 1 : 0]))
+  const isFromStart = sql`(select value ->> 1 from json_each(${parts}) where value ->> 0 = ${links.id})`
+  const which = eq(links.selectionId, claim.selectionId)
+  const open = db.$with("open").as(claimable(db, claim, which, isFromStart, undefined))
   return db
     .insert(downloads)
     .select(
       db
-        .select({
-          linkId: links.id,
-          fileId: links.fileId,
-          userId: links.userId,
-          version: files.version,
-          startedAtMs: sql<number>`${claim.nowMs}`.as("started_at_ms"),
-          requests: sql<number>`1`.as("requests"),
-          joinedBy: sql<string>`${claim.requestId}`.as("joined_by"),
-          holder: sql<string | null>`case when ${isHeld} then ${claim.requestId} end`.as("holder"),
-          heldUntilMs: sql<number | null>`case when ${isHeld} then ${claim.heldUntilMs} end`.as("held_until_ms"),
-          served: sql<string>`'[]'`.as("served"),
-          servedBytes: sql<number>`0`.as("served_bytes"),
-          lastServedAtMs: sql<number | null>`null`.as("last_served_at_ms"),
-          deliveredAtMs: sql<number | null>`null`.as("delivered_at_ms"),
-          reportedAtMs: sql<number | null>`null`.as("reported_at_ms"),
-        })
-        .from(sessions)
-        .innerJoin(users, eq(users.id, sessions.userId))
-        .innerJoin(links, and(eq(links.id, claim.linkId), eq(links.userId, users.id)))
-        .innerJoin(files, eq(files.id, links.fileId))
-        .innerJoin(blobs, and(eq(blobs.fileId, files.id), eq(blobs.version, files.version)))
-        .where(
-          and(
-            isLiveSession(claim.sessionId, claim.nowMs),
-            eq(users.id, claim.userId),
-            eq(users.role, "client"),
-            sql`${users.verifiedAtMs} is not null`,
-            eq(files.id, claim.fileId),
-            eq(links.version, files.version),
-            isFor(files.id, users.id, claim.nowMs),
-            sql`${links.revokedAtMs} is null and ${links.expiresAtMs} > ${claim.nowMs}`,
-            holds(claim.terms),
-            sql`(${files.downloadLimit} is null or ${claimsUsed} < ${files.downloadLimit} or exists (select 1 from downloads own where own.link_id = ${links.id}))`,
-          ),
-        ),
+        .with(open)
+        .select()
+        .from(open)
+        .where(sql`(select count(*) from ${open}) = ${claim.parts.length}`),
     )
-    .onConflictDoUpdate({
-      target: downloads.linkId,
-      set: {
-        requests: sql`${downloads.requests} + 1`,
-        joinedBy: sql`excluded.joined_by`,
-        holder: sql`coalesce(excluded.holder, ${downloads.holder})`,
-        heldUntilMs: sql`coalesce(excluded.held_until_ms, ${downloads.heldUntilMs})`,
-      },
-      setWhere: sql`excluded.holder is null or (${downloads.deliveredAtMs} is null and (${downloads.holder} is null or ${downloads.heldUntilMs} <= ${claim.nowMs}))`,
-    })
+    .onConflictDoUpdate(joining)
 }
 
+/** Ids in one parameter, however many: D1 takes a hundred parameters in all. */
+const anyLink = (linkIds: readonly string[]) => sql`${downloads.linkId} in ${anyOf(linkIds)}`
+
 /** Takes back the share of a request that was sent nothing after all; the claim goes with the last one. */
-export const leaveDownload = (db: Db, linkId: string, holder: string) =>
+export const leaveDownloads = (db: Db, linkIds: readonly string[], holder: string) =>
   [
     db
       .update(downloads)
@@ -132,55 +166,59 @@ export const leaveDownload = (db: Db, linkId: string, holder: string) =>
         requests: sql`${downloads.requests} - 1`,
         holder: sql`nullif(${downloads.holder}, ${holder})`,
       })
-      .where(eq(downloads.linkId, linkId)),
-    db.delete(downloads).where(and(eq(downloads.linkId, linkId), sql`${downloads.requests} <= 0`)),
+      .where(anyLink(linkIds)),
+    db.delete(downloads).where(and(anyLink(linkIds), sql`${downloads.requests} <= 0`)),
   ] as const
 
 /** Says that the request which sends from the first byte on is still alive. */
-export const renewHold = (db: Db, linkId: string, holder: string, heldUntilMs: number) =>
+export const renewHolds = (db: Db, linkIds: readonly string[], holder: string, heldUntilMs: number) =>
   db
     .update(downloads)
     .set({ heldUntilMs })
-    .where(and(eq(downloads.linkId, linkId), eq(downloads.holder, holder)))
+    .where(and(anyLink(linkIds), eq(downloads.holder, holder)))
 
 /** More separate pieces than anybody needs are dropped, the shortest first: the record may say too little, never too much. */
 const MAX_PIECES = 256
 
+/** What a request was sent of a link's document. */
+export type Served = { linkId: string; ranges: readonly (readonly [start: number, end: number])[] }
+
 /**
- * Adds the ranges that a request was sent to the union of those sent so far, in one statement: sorted by start, a range
- * begins a new piece where it starts after everything before it has ended. Ends the request's hold.
+ * Adds the ranges that a request was sent to the unions of those sent so far, in one statement for all links: sorted by
+ * start, a range begins a new piece where it starts after everything before it has ended.
+ * @param holder - whose holds end with that, or null when it goes on
  */
-export const recordServed = (
-  db: Db,
-  linkId: string,
-  served: readonly (readonly [start: number, end: number])[],
-  holder: string,
-  nowMs: number,
-) => {
-  const union = sql`
-    with spans(s, e) as (
-      select json_extract(value, '$[0]'), json_extract(value, '$[1]') from downloads, json_each(downloads.served) where link_id = ${linkId}
-      union all select json_extract(value, '$[0]'), json_extract(value, '$[1]') from json_each(${JSON.stringify(served)})
+export const recordServed = (db: Db, served: readonly Served[], holder: string | null, nowMs: number) => {
+  const sent = JSON.stringify(served.flatMap(({ linkId, ranges }) => ranges.map(([start, end]) => [linkId, start, end])))
+  const totals = sql`(
+    with sent(link, s, e) as (select value ->> 0, value ->> 1, value ->> 2 from json_each(${sent})),
+    spans(link, s, e) as (
+      select link_id, value ->> 0, value ->> 1 from downloads, json_each(downloads.served) where link_id in (select link from sent)
+      union all select link, s, e from sent
     ),
-    reached(s, e, prev) as (
-      select s, e, max(e) over (order by s, e rows between unbounded preceding and 1 preceding) from spans
+    reached(link, s, e, prev) as (
+      select link, s, e, max(e) over (partition by link order by s, e rows between unbounded preceding and 1 preceding) from spans
     ),
-    numbered(s, e, piece) as (
-      select s, e, sum(prev is null or s > prev) over (order by s, e rows unbounded preceding) from reached
+    numbered(link, s, e, piece) as (
+      select link, s, e, sum(prev is null or s > prev) over (partition by link order by s, e rows unbounded preceding) from reached
     ),
-    pieces(s, e) as (
-      select min(s), max(e) from numbered group by piece order by max(e) - min(s) desc limit ${MAX_PIECES}
-    )`
-  const bytes = sql`(${union} select coalesce(sum(e - s), 0) from pieces)`
-  const sizeBytes = sql`(select size_bytes from blobs where blobs.file_id = downloads.file_id and blobs.version = downloads.version)`
+    pieces(link, s, e, rank) as (
+      select link, min(s), max(e), row_number() over (partition by link order by max(e) - min(s) desc) from numbered group by link, piece
+    )
+    select distinct link, json_group_array(json_array(s, e)) over whole as served, sum(e - s) over whole as bytes
+    from pieces where rank <= ${MAX_PIECES}
+    window whole as (partition by link order by s rows between unbounded preceding and unbounded following)
+  ) as total`
+  const sizeBytes = sql`(select size_bytes from blobs where blobs.file_id = ${downloads.fileId} and blobs.version = ${downloads.version})`
   return db
     .update(downloads)
     .set({
-      served: sql`(${union} select json_group_array(json_array(s, e)) from (select s, e from pieces order by s))`,
-      servedBytes: bytes,
+      served: sql`total.served`,
+      servedBytes: sql`total.bytes`,
       lastServedAtMs: nowMs,
-      deliveredAtMs: sql`coalesce(${downloads.deliveredAtMs}, case when ${bytes} = ${sizeBytes} then ${nowMs} end)`,
+      deliveredAtMs: sql`coalesce(${downloads.deliveredAtMs}, case when total.bytes = ${sizeBytes} then ${nowMs} end)`,
       holder: sql`nullif(${downloads.holder}, ${holder})`,
     })
-    .where(eq(downloads.linkId, linkId))
+    .from(totals)
+    .where(sql`${downloads.linkId} = total.link`)
 }

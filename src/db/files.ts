@@ -44,6 +44,20 @@ export const selectSealedFileFor = (db: Db, id: string, clientId: string, nowMs:
     .innerJoin(blobs, currentBlob)
     .where(and(eq(files.id, id), isFor(files.id, sql`${clientId}`, nowMs)))
 
+/** The same of many, as far as they are for this client, in no order; with how often the client has begun to download its version. */
+export const selectSealedFilesFor = (db: Db, ids: readonly string[], clientId: string, nowMs: number) =>
+  db
+    .select({
+      file: files,
+      blob: blobs,
+      used: sql<number>`(select count(*) from downloads d where d.file_id = ${files.id} and d.user_id = ${clientId} and d.version = ${files.version})`,
+    })
+    .from(files)
+    .innerJoin(blobs, currentBlob)
+    .where(
+      and(sql`${files.id} in (select value from json_each(${JSON.stringify(ids)}))`, isFor(files.id, sql`${clientId}`, nowMs)),
+    )
+
 /**
  * Adds a file, but only while its upload's row is there and the terms hold. In a batch the blob that follows then lacks
  * its file and fails the whole batch: what the sweeper has taken can no longer be published.
@@ -80,6 +94,13 @@ export const insertUploadedFile = (db: Db, file: NewFile, objectKey: string, ter
   )
 
 export const insertBlob = (db: Db, blob: BlobRow) => db.insert(blobs).values(blob)
+
+/** Notes the CRC-32 of bytes whose row is from before it was kept. */
+export const fillCrc32 = (db: Db, { fileId, version, objectKey }: BlobRow, crc32: number) =>
+  db
+    .update(blobs)
+    .set({ crc32 })
+    .where(and(eq(blobs.fileId, fileId), eq(blobs.version, version), eq(blobs.objectKey, objectKey), isNull(blobs.crc32)))
 
 /** Is this object the bytes of a file? */
 export const findBlobByObjectKey = (db: Db, objectKey: string) =>

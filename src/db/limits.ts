@@ -5,18 +5,18 @@ import { knownPlaces, limitCounters } from "./schema.ts"
 export type Count = { count: number; resetsAtMs: number }
 
 /**
- * Counts one use, in one statement, so that parallel uses each get a number of their own. Starts anew when the
- * window is over.
+ * Counts uses that come together, in one statement, so that parallel ones each get numbers of their own. Starts anew
+ * when the window is over.
  */
-export async function countUse(db: Db, use: { key: string; windowMs: number }, nowMs: number): Promise<Count> {
+export async function countUse(db: Db, use: { key: string; windowMs: number }, nowMs: number, uses = 1): Promise<Count> {
   const isOver = sql`${limitCounters.resetsAtMs} <= ${nowMs}`
   const rows = await db
     .insert(limitCounters)
-    .values({ key: use.key, count: 1, resetsAtMs: nowMs + use.windowMs })
+    .values({ key: use.key, count: uses, resetsAtMs: nowMs + use.windowMs })
     .onConflictDoUpdate({
       target: limitCounters.key,
       set: {
-        count: sql`case when ${isOver} then 1 else ${limitCounters.count} + 1 end`,
+        count: sql`case when ${isOver} then ${uses} else ${limitCounters.count} + ${uses} end`,
         resetsAtMs: sql`case when ${isOver} then excluded.resets_at_ms else ${limitCounters.resetsAtMs} end`,
       },
     })

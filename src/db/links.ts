@@ -1,9 +1,17 @@
-import { type Column, type SQL, and, desc, eq, exists, getTableColumns, gt, isNull, lt, sql } from "drizzle-orm"
+import { type Column, type SQL, and, desc, eq, exists, getTableColumns, gt, inArray, isNull, lt, not, sql } from "drizzle-orm"
 import { isFor } from "./audiences.ts"
 import type { Condition, Db } from "./client.ts"
-import { type Claim, type DownloadRow, claimDownload, claimsUsed } from "./downloads.ts"
+import {
+  type Claim,
+  type DownloadRow,
+  type SelectionClaim,
+  claimDownload,
+  claimSelection,
+  claimsUsed,
+  isAlone,
+} from "./downloads.ts"
 import type { BlobRow, FileRow } from "./files.ts"
-import { blobs, downloads, files, links, sessions, users } from "./schema.ts"
+import { blobs, downloads, files, links, selections, sessions, users } from "./schema.ts"
 import { type CallerRow, callerColumns, isLiveSession } from "./sessions.ts"
 
 export type LinkRow = typeof links.$inferSelect
@@ -23,6 +31,8 @@ export type LinkAccess = {
   isForCaller: boolean
   /** Downloads of the link's version that its user has begun. */
   claimsUsed: number
+  /** How many files the link's selection has; null for a link that is none of a selection's. */
+  selectionFiles: number | null
 }
 
 /** Columns under names that no other table shares: a batch hands rows back by name, and equal names overwrite each other. */
@@ -40,7 +50,7 @@ function rowOf<T>(row: Record<string, unknown>, prefix: string, idKey: keyof T &
   return Object.fromEntries(entries.map(([key, value]) => [key.slice(start.length), value])) as T
 }
 
-const selectAccess = (db: Db, sessionId: string, linkId: string, nowMs: number) =>
+const selectAccess = (db: Db, sessionId: string, which: SQL | undefined, nowMs: number) =>
   db
     .select({
       ...named("caller", callerColumns),
@@ -50,10 +60,12 @@ const selectAccess = (db: Db, sessionId: string, linkId: string, nowMs: number) 
       ...named("download", getTableColumns(downloads)),
       isForCaller: sql<0 | 1>`${isFor(files.id, users.id, nowMs)}`.as("is_for_caller"),
       claimsUsed: sql<number>`${claimsUsed}`.as("claims_used"),
+      selectionFiles: sql<number | null>`${selections.fileCount}`.as("selection_files"),
     })
     .from(sessions)
     .innerJoin(users, eq(users.id, sessions.userId))
-    .leftJoin(links, eq(links.id, linkId))
+    .leftJoin(links, which)
+    .leftJoin(selections, eq(selections.id, links.selectionId))
     .leftJoin(files, eq(files.id, links.fileId))
     .leftJoin(blobs, and(eq(blobs.fileId, files.id), eq(blobs.version, files.version)))
     .leftJoin(downloads, eq(downloads.linkId, links.id))
@@ -70,20 +82,39 @@ function accessOf(row: Record<string, unknown> | undefined): LinkAccess | undefi
     download: rowOf<DownloadRow>(row, "download", "linkId"),
     isForCaller: row["isForCaller"] === 1,
     claimsUsed: row["claimsUsed"] as number,
+    selectionFiles: row["selectionFiles"] as number | null,
   }
 }
 
 /** Looks only. Nothing at all without a live session. */
 export async function findLinkAccess(db: Db, sessionId: string, linkId: string, nowMs: number): Promise<LinkAccess | undefined> {
-  const [row] = await selectAccess(db, sessionId, linkId, nowMs)
+  const [row] = await selectAccess(db, sessionId, isAlone(linkId), nowMs)
   return accessOf(row)
 }
 
 /** Claims or joins the download and looks, in one round trip and one transaction. */
 export async function claimLinkAccess(db: Db, claim: Claim): Promise<LinkAccess | undefined> {
-  const select = selectAccess(db, claim.sessionId, claim.linkId, claim.nowMs)
+  const select = selectAccess(db, claim.sessionId, isAlone(claim.linkId), claim.nowMs)
   const [, rows] = await db.batch([claimDownload(db, claim), select])
   return accessOf(rows[0])
+}
+
+const selectSelection = (db: Db, sessionId: string, selectionId: string, nowMs: number) =>
+  selectAccess(db, sessionId, sql`${links.selectionId} = ${selectionId}`, nowMs).orderBy(links.place)
+
+/**
+ * Looks at all links of a selection, in their places. One row without a link when there are none any more; nothing at
+ * all without a live session.
+ */
+export async function findSelectionAccess(db: Db, sessionId: string, selectionId: string, nowMs: number): Promise<LinkAccess[]> {
+  return (await selectSelection(db, sessionId, selectionId, nowMs).all()).flatMap((row) => accessOf(row) ?? [])
+}
+
+/** Claims or joins the downloads of a selection, all or none, and looks, in one round trip and one transaction. */
+export async function claimSelectionAccess(db: Db, claim: SelectionClaim): Promise<LinkAccess[]> {
+  const select = selectSelection(db, claim.sessionId, claim.selectionId, claim.nowMs)
+  const [, rows] = await db.batch([claimSelection(db, claim), select])
+  return rows.flatMap((row) => accessOf(row) ?? [])
 }
 
 /** Where a page of links begins: after this one, newest first. */
@@ -111,6 +142,7 @@ export const listLinks = (db: Db, scope: LinkScope, query: { after?: LinkPositio
       id: links.id,
       fileId: links.fileId,
       fileName: files.name,
+      selectionId: links.selectionId,
       clientId: users.id,
       clientEmail: users.email,
       createdAtMs: links.createdAtMs,
@@ -153,7 +185,7 @@ export const findLinkInScope = (db: Db, scope: LinkScope, id: string) =>
     .get()
 
 const liveLinks = (scope: LinkScope, id: string | null, nowMs: number) =>
-  and(id === null ? undefined : eq(links.id, id), inScope(scope), isLive(nowMs))
+  sql`(${and(id === null ? undefined : eq(links.id, id), inScope(scope), isLive(nowMs))})`
 
 /** Is there anything for `revokeLinks` to withdraw? */
 export const hasLiveLinks = (db: Db, scope: LinkScope, id: string | null, nowMs: number): Condition =>
@@ -172,6 +204,21 @@ export const revokeLinks = (db: Db, scope: LinkScope, id: string | null, nowMs: 
     .where(liveLinks(scope, id, nowMs))
     .returning({ id: links.id })
 
+/**
+ * Withdraws what else belongs to the selections of those links, whosever files they are: their one link is worth nothing
+ * any more. For a batch, before {@link revokeLinks}.
+ */
+export const revokeSelectionsOf = (db: Db, scope: LinkScope, id: string | null, nowMs: number) => {
+  const withdrawn = db
+    .select({ selectionId: links.selectionId })
+    .from(links)
+    .where(liveLinks(scope, id, nowMs))
+  return db
+    .update(links)
+    .set({ revokedAtMs: nowMs })
+    .where(and(inArray(links.selectionId, withdrawn), not(liveLinks(scope, id, nowMs)), isLive(nowMs)))
+}
+
 /** A client's downloads of a version of a file so far. */
 export async function countDownloads(db: Db, fileId: string, version: number, userId: string): Promise<number> {
   const ofVersion = and(eq(downloads.fileId, fileId), eq(downloads.userId, userId), eq(downloads.version, version))
@@ -180,3 +227,7 @@ export async function countDownloads(db: Db, fileId: string, version: number, us
 
 export const deleteLinksBefore = (db: Db, expiredBeforeMs: number) =>
   db.delete(links).where(lt(links.expiresAtMs, expiredBeforeMs))
+
+/** With the links that belong to them. */
+export const deleteSelectionsBefore = (db: Db, expiredBeforeMs: number) =>
+  db.delete(selections).where(lt(selections.expiresAtMs, expiredBeforeMs))

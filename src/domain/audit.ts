@@ -70,6 +70,7 @@ export type AuditKind =
   | "group.members_removed"
   | "group.members_replaced"
   | "link.minted"
+  | "selection.minted"
   | "link.used"
   | "link.refused"
   | "link.revoked"

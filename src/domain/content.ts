@@ -22,6 +22,7 @@ import { AppError } from "../errors.ts"
 import { isId } from "../ids.ts"
 import type { ByteSource } from "../office/byte-source.ts"
 import { ONCE_MS, auditEvent } from "./audit.ts"
+import { type ContentDigests, createRunningDigest } from "./digests.ts"
 import { type ContentWatch, type Run, STALL_MS, deliver } from "./delivery.ts"
 import type { MemoryLease } from "./memory.ts"
 import type { PartHeader } from "./part-headers.ts"
@@ -34,6 +35,9 @@ export type ContentDeps = Pick<
 
 /** Bytes of the file from `start` up to, not including, `end`; or bytes as they are, e.g. framing between ranges. */
 export type Piece = { start: number; end: number } | Uint8Array
+
+/** The same of any file; bytes as they are also stand between files, e.g. an archive's headers. */
+export type FilePiece = { blob: BlobRow; start: number; end: number } | Uint8Array
 
 /** Any text that R2 takes as a key and that uploads could have made. */
 const OBJECT_KEY = /^[\w-]{1,255}$/
@@ -81,6 +85,11 @@ const isSane = (blob: BlobRow): boolean =>
   OBJECT_KEY.test(blob.objectKey) &&
   blob.sealedBytes === sealedFileBytes(blob.sizeBytes) &&
   blob.parts === partCount(blob.sizeBytes)
+
+/** @throws AppError `integrity_failure` for a row that makes no sense */
+export async function requireSane(deps: ContentDeps, blob: BlobRow): Promise<void> {
+  if (!isSane(blob)) throw await unreadable(deps, blob, "row")
+}
 
 /**
  * Unwraps a file's key.
@@ -214,19 +223,22 @@ async function* plaintextOf(
   }
 }
 
-async function* contentOf(
-  deps: ContentDeps,
-  blob: BlobRow,
-  unlocking: Promise<SealedFile>,
-  pieces: readonly Piece[],
-  lease: MemoryLease,
-): AsyncGenerator<Run, void> {
+/** Begins to unwrap a file's key; whoever awaits it hears of a fault, and nobody has to. */
+function beginUnlocking(deps: ContentDeps, blob: BlobRow): Promise<SealedFile> {
+  const unlocking = unlock(deps, blob)
+  unlocking.catch(() => undefined)
+  return unlocking
+}
+
+async function* contentOf(deps: ContentDeps, pieces: readonly FilePiece[], lease: MemoryLease): AsyncGenerator<Run, void> {
   // Framing goes with the bytes behind it: nothing is sent before the first segment has proven genuine.
   let framing: Uint8Array[] = []
+  let current: { blob: BlobRow; unlocking: Promise<SealedFile> } | undefined
   for (const piece of pieces) {
     if (piece instanceof Uint8Array) framing.push(piece)
     else {
-      for await (const run of plaintextOf(deps, blob, unlocking, piece, lease)) {
+      if (current?.blob !== piece.blob) current = { blob: piece.blob, unlocking: beginUnlocking(deps, piece.blob) }
+      for await (const run of plaintextOf(deps, piece.blob, current.unlocking, piece, lease)) {
         yield [...framing, ...run]
         framing = []
       }
@@ -234,6 +246,9 @@ async function* contentOf(
   }
   if (framing.length > 0) yield framing
 }
+
+/** Bytes of an answer made of these pieces. */
+const bytesOf = (piece: Piece): number => (piece instanceof Uint8Array ? piece.length : piece.end - piece.start)
 
 /**
  * Opens a file for sending. When this returns, key, size and the first segments have proven genuine; a later
@@ -249,18 +264,31 @@ export async function openContent(
   watch?: ContentWatch,
   stallMs = STALL_MS,
 ): Promise<ReadableStream<Uint8Array>> {
-  if (!isSane(blob)) throw await unreadable(deps, blob, "row")
+  await requireSane(deps, blob)
+  return openPieces(deps, piecesOf(blob, pieces), watch, stallMs)
+}
+
+/** Pieces of a file, with the file. */
+export const piecesOf = (blob: BlobRow, pieces: readonly Piece[]): FilePiece[] =>
+  pieces.map((piece) => (piece instanceof Uint8Array ? piece : { blob, ...piece }))
+
+/**
+ * Opens pieces of several files for sending, one file after the other, in the memory of one download. As
+ * {@link openContent}, but only the file that comes first has proven genuine when this returns; of the others it is
+ * known that their rows make sense.
+ */
+export async function openPieces(
+  deps: ContentDeps,
+  pieces: readonly FilePiece[],
+  watch?: ContentWatch,
+  stallMs = STALL_MS,
+): Promise<ReadableStream<Uint8Array>> {
+  for (const piece of pieces) if (!(piece instanceof Uint8Array)) await requireSane(deps, piece.blob)
   const lease = await deps.memory.admit(MIN_SEGMENTS * SEGMENT_BYTES, MAX_SEGMENTS * SEGMENT_BYTES)
-  const unlocking = unlock(deps, blob)
-  unlocking.catch(() => undefined)
-  const content = contentOf(deps, blob, unlocking, pieces, lease)
+  const content = contentOf(deps, pieces, lease)
   try {
     const first = await content.next()
-    const lengthBytes = pieces.reduce(
-      (sum, piece) => sum + (piece instanceof Uint8Array ? piece.length : piece.end - piece.start),
-      0,
-    )
-    const { readable, writable } = new FixedLengthStream(lengthBytes)
+    const { readable, writable } = new FixedLengthStream(pieces.reduce((sum, piece) => sum + bytesOf(piece), 0))
     deps.afterwards(deliver(first, content, writable, { lease, watch, stallMs }))
     return readable
   } catch (error) {
@@ -271,10 +299,25 @@ export async function openContent(
 
 /** The whole plaintext, run by run, within a share of memory that the caller has. */
 export async function readContent(deps: ContentDeps, blob: BlobRow, lease: MemoryLease): Promise<AsyncGenerator<Run, void>> {
-  if (!isSane(blob)) throw await unreadable(deps, blob, "row")
+  await requireSane(deps, blob)
   const unlocking = unlock(deps, blob)
   await unlocking
   return plaintextOf(deps, blob, unlocking, { start: 0, end: blob.sizeBytes }, lease)
+}
+
+/**
+ * Reads a file to its end, within a share of memory of its own, and says what its bytes come to.
+ * @throws AppError as {@link openContent}
+ */
+export async function digestContent(deps: ContentDeps, blob: BlobRow): Promise<ContentDigests> {
+  const lease = await deps.memory.admit(MIN_SEGMENTS * SEGMENT_BYTES, MAX_SEGMENTS * SEGMENT_BYTES)
+  try {
+    const running = createRunningDigest()
+    for await (const run of await readContent(deps, blob, lease)) for (const bytes of run) running.update(bytes)
+    return running.digests()
+  } finally {
+    lease.release()
+  }
 }
 
 /** Small reads are served out of one such piece: opening a segment for each of them would cost far more. */
@@ -285,7 +328,7 @@ const WINDOW_BYTES = 128 * 1024
  * @param lease - the upload's own share, with room for a run of segments
  */
 export async function contentSource(deps: ContentDeps, blob: BlobRow, lease: MemoryLease): Promise<ByteSource> {
-  if (!isSane(blob)) throw await unreadable(deps, blob, "row")
+  await requireSane(deps, blob)
   const unlocking = unlock(deps, blob)
   await unlocking
   let held = { offset: 0, bytes: new Uint8Array(0) }
@@ -325,7 +368,7 @@ export async function withContentStream<T>(
   lease: MemoryLease,
   use: (plaintext: ReadableStream<Uint8Array>) => Promise<T>,
 ): Promise<T> {
-  if (!isSane(blob)) throw await unreadable(deps, blob, "row")
+  await requireSane(deps, blob)
   const unlocking = unlock(deps, blob)
   await unlocking
   const { readable, writable } = new FixedLengthStream(blob.sizeBytes)

@@ -12,7 +12,7 @@ export const STALL_MS = 2 * 60_000
 
 /** Hears how the sending goes. */
 export type ContentWatch = {
-  progress: () => void
+  progress: (sentBytes: number) => void
   /** The stream is over, whole or broken off. */
   ended: (sentBytes: number) => Promise<void>
   /** Why the stream is being broken off; the stream's own error does not say. */
@@ -58,7 +58,7 @@ export async function deliver(
   try {
     for (let next = first; next.done !== true; next = await content.next()) {
       await unlessStalled(Promise.all(next.value.map(send)), stallMs)
-      watch?.progress()
+      watch?.progress(sentBytes)
     }
     await writer.close()
   } catch (error) {

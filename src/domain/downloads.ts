@@ -2,14 +2,14 @@
 // of each stream the bytes that were sent are added up. So under a limit nobody gets more, a broken transfer can go on,
 // and "started", "partial" and "delivered" are what has really happened. HEAD, 304, 412, 416 and refusals never count.
 import { runBatch } from "../db/client.ts"
-import { type DownloadRow, type SendTerms, leaveDownload, recordServed, renewHold } from "../db/downloads.ts"
-import { auditEvent } from "./audit.ts"
+import { type DownloadRow, type SendTerms, leaveDownloads, recordServed, renewHolds } from "../db/downloads.ts"
+import { auditEvents } from "./audit.ts"
 import { sealAuditTrail } from "./audit-trail.ts"
-import type { Piece } from "./content.ts"
+import type { FilePiece } from "./content.ts"
 import type { SealedRow } from "./files.ts"
 import type { Powers } from "./powers.ts"
 
-export type { SendTerms }
+export type { DownloadRow as Download, SendTerms }
 
 /** How long a request that sends from the first byte on is believed to live without a sign of it. */
 export const HOLD_MS = 3 * 60_000
@@ -51,64 +51,83 @@ export function termsHold(terms: SendTerms, { blob }: SealedRow): boolean {
   return isOff || range.first < blob.sizeBytes || range.suffixBytes > 0
 }
 
-/** The ranges of the document among the first `sentBytes` of an answer made of these pieces. */
-export function rangesSent(pieces: readonly Piece[], sentBytes: number): [start: number, end: number][] {
-  const ranges: [number, number][] = []
+/** What was sent of files, by their ids: the ranges, and whether that is all that was to be sent. */
+type FilesSent = Map<string, { ranges: [start: number, end: number][]; isAll: boolean }>
+
+/** What of each file is among the first `sentBytes` of an answer made of these pieces. */
+export function rangesSent(pieces: readonly FilePiece[], sentBytes: number): FilesSent {
+  const sent: FilesSent = new Map()
   let left = sentBytes
   for (const piece of pieces) {
     const lengthBytes = piece instanceof Uint8Array ? piece.length : piece.end - piece.start
     const taken = Math.min(left, lengthBytes)
-    if (!(piece instanceof Uint8Array) && taken > 0) ranges.push([piece.start, piece.start + taken])
     left -= taken
+    if (piece instanceof Uint8Array) continue
+    const known = sent.get(piece.blob.fileId) ?? { ranges: [], isAll: true }
+    if (taken > 0) known.ranges.push([piece.start, piece.start + taken])
+    sent.set(piece.blob.fileId, { ranges: known.ranges, isAll: known.isAll && taken === lengthBytes })
   }
-  return ranges
+  return sent
 }
 
 type Deps = Pick<Powers, "db" | "now" | "request" | "afterwards" | "log">
 
 /**
- * Watches one answer that joined a download. A fault in here is noted and breaks nobody's transfer: the claim, which
- * counts, is already made.
+ * Watches one answer that joined downloads, one for each file that it may hold. A fault in here is noted and breaks
+ * nobody's transfer: the claims, which count, are already made.
  */
-export function watchDownload(deps: Deps, download: DownloadRow, pieces: readonly Piece[]) {
-  const { linkId } = download
+export function watchDownloads(deps: Deps, downloads: readonly DownloadRow[], pieces: readonly FilePiece[]) {
   const holder = deps.request.id
   let heldSinceMs = deps.now()
+  const recorded = new Set<string>()
 
   async function note(step: () => Promise<unknown>): Promise<void> {
     try {
       await step()
     } catch (error) {
-      deps.log("download_not_noted", { linkId, error: error instanceof Error ? error.name : "unknown" })
+      const facts = { linkId: downloads[0]?.linkId ?? null, error: error instanceof Error ? error.name : "unknown" }
+      deps.log("download_not_noted", facts)
     }
   }
 
+  const ids = (of: readonly DownloadRow[]): string[] => of.map(({ linkId }) => linkId)
+  const record = (of: readonly DownloadRow[], sent: FilesSent, endingHoldsOf: string | null) => {
+    const served = of.map(({ linkId, fileId }) => ({ linkId, ranges: sent.get(fileId)?.ranges ?? [] }))
+    return recordServed(deps.db, served, endingHoldsOf, deps.now())
+  }
+
+  /** Writes down what each was sent. Who was sent nothing, e.g. hung up before the first byte, it costs nothing. */
+  async function settle(sent: FilesSent): Promise<void> {
+    const wasServed = ({ fileId }: DownloadRow): boolean => (sent.get(fileId)?.ranges.length ?? 0) > 0
+    const served = downloads.filter(wasServed)
+    const unserved = downloads.filter((download) => !wasServed(download))
+    const used = served.filter(({ requests }) => requests === 1)
+    const [first, ...more] = [
+      ...(served.length > 0 ? [record(served, sent, holder)] : []),
+      ...(unserved.length > 0 ? leaveDownloads(deps.db, ids(unserved), holder) : []),
+      ...(used.length > 0 ? [auditEvents(deps, "link.used", used[0]?.userId ?? null, ids(used))] : []),
+    ]
+    if (first !== undefined) await runBatch(deps.db, [first, ...more])
+    // The request is over: nobody else seals what it has written now.
+    if (used.length > 0) deps.afterwards(sealAuditTrail(deps))
+  }
+
   return {
-    /** Bytes are moving. */
-    progress(): void {
+    /** Bytes are moving. Now and then that is said of what is held, and what of an archive was sent whole is written down. */
+    progress(sentBytes: number): void {
       const nowMs = deps.now()
-      if (download.holder !== holder || nowMs - heldSinceMs < RENEW_AFTER_MS) return
+      if (nowMs - heldSinceMs < RENEW_AFTER_MS) return
       heldSinceMs = nowMs
-      deps.afterwards(note(() => renewHold(deps.db, linkId, holder, nowMs + HOLD_MS).run()))
+      const held = downloads.filter((download) => download.holder === holder)
+      if (held.length > 0) deps.afterwards(note(() => renewHolds(deps.db, ids(held), holder, nowMs + HOLD_MS).run()))
+      const sent = rangesSent(pieces, sentBytes)
+      const done = downloads.filter(({ linkId, fileId }) => sent.get(fileId)?.isAll === true && !recorded.has(linkId))
+      for (const { linkId } of done) recorded.add(linkId)
+      if (done.length > 0) deps.afterwards(note(() => record(done, sent, null).run()))
     },
     /** The stream is over, whole or broken off, after this many bytes of the answer. */
-    ended: (sentBytes: number): Promise<void> =>
-      note(async () => {
-        const ranges = rangesSent(pieces, sentBytes)
-        // Who hung up before the first byte has received nothing, and it costs them nothing.
-        if (ranges.length === 0) {
-          await runBatch(deps.db, leaveDownload(deps.db, linkId, holder))
-          return
-        }
-        const record = recordServed(deps.db, linkId, ranges, holder, deps.now())
-        const isFirst = download.requests === 1
-        await runBatch(deps.db, isFirst ? [record, auditEvent(deps, "link.used", download.userId, linkId)] : [record])
-        // The request is over: nobody else seals what it has written now.
-        if (isFirst) deps.afterwards(sealAuditTrail(deps))
-      }),
+    ended: (sentBytes: number): Promise<void> => note(() => settle(rangesSent(pieces, sentBytes))),
     /** Nothing was sent after all. */
-    failed: (): Promise<void> => note(() => runBatch(deps.db, leaveDownload(deps.db, linkId, holder))),
+    failed: (): Promise<void> => note(() => settle(new Map())),
   }
 }
-
-export type DownloadWatch = ReturnType<typeof watchDownload>

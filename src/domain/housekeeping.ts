@@ -2,7 +2,7 @@
 import { runBatch } from "../db/client.ts"
 import { deleteKeysBefore } from "../db/idempotency.ts"
 import { deleteCountersBefore, deleteKnownPlacesBefore } from "../db/limits.ts"
-import { deleteLinksBefore } from "../db/links.ts"
+import { deleteLinksBefore, deleteSelectionsBefore } from "../db/links.ts"
 import { deleteSettledMailsBefore, purgeExpiredMails } from "../db/outbox.ts"
 import { deletePasswordResetsBefore } from "../db/password-resets.ts"
 import { deleteRefreshTokensBefore, deleteSessionsBefore } from "../db/sessions.ts"
@@ -27,6 +27,7 @@ export async function sweepExpiredRows(deps: Pick<Powers, "db" | "now">): Promis
     deleteRefreshTokensBefore(deps.db, nowMs - DAY_MS),
     deleteSessionsBefore(deps.db, nowMs - DAY_MS),
     deleteLinksBefore(deps.db, nowMs - 30 * DAY_MS),
+    deleteSelectionsBefore(deps.db, nowMs - 30 * DAY_MS),
     purgeExpiredMails(deps.db, nowMs),
     deleteKeysBefore(deps.db, nowMs),
     deleteSettledMailsBefore(deps.db, nowMs - 7 * DAY_MS),

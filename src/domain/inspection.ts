@@ -1,11 +1,12 @@
 // Is everything there, and is it what it should be? Walks files, sealed objects and keys against each other,
 // opens every byte and compares its digest. In steps, so that a run of cron can do a part of it.
-import { createHash } from "node:crypto"
-import { type BlobPosition, type BlobRow, findBlobByObjectKey, listBlobs, listFilesWithoutBlob } from "../db/files.ts"
+import { type BlobPosition, type BlobRow, fillCrc32, findBlobByObjectKey, listBlobs, listFilesWithoutBlob } from "../db/files.ts"
+import { runBatch } from "../db/client.ts"
 import { readJobCursor, writeJobCursor } from "../db/job-cursors.ts"
 import { findOwnedObjects } from "../db/uploads.ts"
 import { AppError } from "../errors.ts"
 import { CONTENT_FAULTS, type ContentDeps, type ContentFault, openContent } from "./content.ts"
+import { createRunningDigest } from "./digests.ts"
 
 /**
  * What is wrong: which check of docs/storage-format.md failed, or what is not there. `not_opened` is whatever else kept a
@@ -57,9 +58,13 @@ async function inspectBlob(deps: ContentDeps, blob: BlobRow): Promise<FindingKin
     brokeOff: (error: unknown) => (reason = error),
   }
   try {
-    const hash = createHash("sha256")
-    for await (const chunk of await openContent(deps, blob, undefined, watch)) hash.update(chunk)
-    return hash.digest("hex") === blob.sha256 ? null : "sha256"
+    const running = createRunningDigest()
+    for await (const chunk of await openContent(deps, blob, undefined, watch)) running.update(chunk)
+    const { sha256, crc32 } = running.digests()
+    if (sha256 !== blob.sha256) return "sha256"
+    // A row from before it was kept: archives need it, and here is every byte of the file.
+    if (blob.crc32 === null) await runBatch(deps.db, [fillCrc32(deps.db, blob, crc32)])
+    return null
   } catch (error) {
     if (error instanceof AppError && error.code === "busy") throw error
     return faultOf(reason ?? error)

@@ -29,7 +29,7 @@ export const LIMITS = {
   "password-address": { quota: 50, windowMs: 10 * MINUTE_MS },
   /** Exchanges of refresh tokens by one session: each leaves two rows behind, and access tokens live 15 minutes. */
   "session-refresh": { quota: 60, windowMs: 15 * MINUTE_MS },
-  /** Links that one client makes: each leaves two rows behind. */
+  /** Links that one client makes, those of a selection each for itself: each leaves two rows behind. */
   "link-mint": { quota: 1000, windowMs: HOUR_MS },
   /** Checks of the current password by one logged-in user. */
   "password-change": { quota: 10, windowMs: 15 * MINUTE_MS },
@@ -80,12 +80,13 @@ async function take(
   parts: readonly string[],
   quota: number,
   whenUsedUp = (): Promise<void> => limitReached(deps, name),
+  uses = 1,
 ): Promise<void> {
   const { windowMs } = LIMITS[name]
   const nowMs = deps.now()
-  const { count, resetsAtMs } = await countUse(deps.db, { key: await counterKey(deps, name, parts), windowMs }, nowMs)
+  const { count, resetsAtMs } = await countUse(deps.db, { key: await counterKey(deps, name, parts), windowMs }, nowMs, uses)
   if (count <= quota) return
-  if (count === quota + 1) await whenUsedUp()
+  if (count - uses <= quota) await whenUsedUp()
   throw tooMany(name, { quota, windowMs }, resetsAtMs - nowMs)
 }
 
@@ -95,6 +96,13 @@ async function take(
  */
 export const takeLimit = (deps: LimitDeps, name: LimitName, ...parts: readonly string[]): Promise<void> =>
   take(deps, name, parts, LIMITS[name].quota)
+
+/**
+ * Counts several uses that one request makes, as if they came one by one.
+ * @throws AppError `too_many_requests`; all of them are counted then, too
+ */
+export const takeLimitTimes = (deps: LimitDeps, name: LimitName, uses: number, ...parts: readonly string[]): Promise<void> =>
+  take(deps, name, parts, LIMITS[name].quota, undefined, uses)
 
 export type GuessLimit = "second-factor" | "second-factor-change"
 

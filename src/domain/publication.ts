@@ -12,6 +12,7 @@ import { replaceVersion } from "../db/versions.ts"
 import { AppError } from "../errors.ts"
 import { type ChosenAudience, grantsOfNewFile } from "./audiences.ts"
 import { auditEvent } from "./audit.ts"
+import type { ContentDigests } from "./digests.ts"
 import type { DocumentName } from "./document-name.ts"
 import { type ListedFile, type SealedRow, findOwnFile, requireThere } from "./files.ts"
 import { NOTIFICATIONS, type Notification, notificationsOfNewFile } from "./notifications.ts"
@@ -46,7 +47,7 @@ export type Draft = {
 export const versionOf = ({ replaces }: Draft): number => (replaces === undefined ? FIRST_VERSION : replaces.file.version + 1)
 
 /** The row of a draft's bytes once they are sealed. */
-export function blobRow(draft: Draft, stored: { sizeBytes: number; sha256: string; wrapped: WrappedFileKey }): BlobRow {
+export function blobRow(draft: Draft, stored: ContentDigests & { sizeBytes: number; wrapped: WrappedFileKey }): BlobRow {
   return {
     fileId: draft.fileId,
     version: versionOf(draft),
@@ -60,6 +61,7 @@ export function blobRow(draft: Draft, stored: { sizeBytes: number; sha256: strin
     wrappedKey: toHex(stored.wrapped.wrappedKey),
     commitment: toHex(stored.wrapped.commitment),
     scan: null,
+    crc32: stored.crc32,
     createdAtMs: 0,
     createdBy: draft.ownerId,
   }

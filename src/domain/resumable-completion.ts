@@ -1,6 +1,5 @@
 // The end of a resumable upload: put together, checked as every document is, published; or refused, or out of time. Each
 // step may be repeated, so whoever comes next (its client, or cron) finishes what a request left that died on the way.
-import { createHash } from "node:crypto"
 import { fromHex } from "../crypto/bytes.ts"
 import { SEGMENT_BYTES, sealedFileBytes } from "../crypto/sealed-format.ts"
 import { runBatch } from "../db/client.ts"
@@ -16,7 +15,7 @@ import {
 } from "../db/resumable-uploads.ts"
 import { AppError, type ErrorCode } from "../errors.ts"
 import { type ContentDeps, contentSource, readContent, withContentStream } from "./content.ts"
-import { digestMismatch } from "./digests.ts"
+import { type ContentDigests, createRunningDigest, digestMismatch } from "./digests.ts"
 import { requireCleanScan, requireDocument } from "./document-check.ts"
 import type { MemoryLease } from "./memory.ts"
 import type { Powers } from "./powers.ts"
@@ -40,8 +39,8 @@ const MIN_MEMORY_BYTES = 2 * SEGMENT_BYTES
 const MAX_MEMORY_BYTES = 8 * SEGMENT_BYTES
 /** Well within a lease. */
 const RENEW_EVERY_MS = 2000
-/** In place of a digest that is still to be computed. */
-const UNKNOWN_SHA256 = "0".repeat(64)
+/** In place of digests that are still to be computed. */
+const UNKNOWN = { sha256: "0".repeat(64), crc32: 0 }
 /** How long an upload that has ended can be asked about after its time. */
 const KEPT_MS = 7 * 24 * 60 * 60_000
 
@@ -100,13 +99,13 @@ async function checkAndPublish(deps: CompletionDeps, held: HeldUpload, memory: M
     ...termsOfUpload(row),
   }
   const wrapped = { keyId: row.keyId, wrappedKey, commitment }
-  const unhashed = blobRow(draft, { sizeBytes: row.lengthBytes, sha256: UNKNOWN_SHA256, wrapped })
+  const unhashed = blobRow(draft, { sizeBytes: row.lengthBytes, ...UNKNOWN, wrapped })
   await held.renew()
   await requireDocument(deps, await contentSource(deps, unhashed, memory), row.type)
-  const sha256 = deps.digests.sha256Of(row.id, row.offsetBytes) ?? (await hashContent(deps, held, unhashed, memory))
-  if (row.expectedSha256 !== null && row.expectedSha256 !== sha256) throw digestMismatch("Repr-Digest")
-  const hashed = { ...unhashed, sha256 }
-  const facts = { type: row.type, sizeBytes: hashed.sizeBytes, sha256 }
+  const digests = deps.digests.digestsOf(row.id, row.offsetBytes) ?? (await hashContent(deps, held, unhashed, memory))
+  if (row.expectedSha256 !== null && row.expectedSha256 !== digests.sha256) throw digestMismatch("Repr-Digest")
+  const hashed = { ...unhashed, ...digests }
+  const facts = { type: row.type, sizeBytes: hashed.sizeBytes, sha256: digests.sha256 }
   const scan = await whileHolding(
     held,
     requireCleanScan(deps, facts, (use) => withContentStream(deps, hashed, memory, use)),
@@ -142,13 +141,13 @@ async function hashContent(
   held: HeldUpload,
   blob: ReturnType<typeof blobRow>,
   memory: MemoryLease,
-): Promise<string> {
-  const hash = createHash("sha256")
+): Promise<ContentDigests> {
+  const running = createRunningDigest()
   for await (const run of await readContent(deps, blob, memory)) {
-    for (const bytes of run) hash.update(bytes)
+    for (const bytes of run) running.update(bytes)
     await held.renew()
   }
-  return hash.digest("hex")
+  return running.digests()
 }
 
 type SweepDeps = CompletionDeps

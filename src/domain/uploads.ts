@@ -170,7 +170,7 @@ async function storeSmall(
   await requireDocument(deps, memorySource(part.plaintext), draft.name.type)
   digest.update(part.plaintext)
   if (!digest.matches()) throw digestMismatch("Repr-Digest")
-  const sha256 = digest.sha256Hex()
+  const [sha256, crc32] = [digest.sha256Hex(), digest.crc32()]
   const facts = { type: draft.name.type, sizeBytes: part.plaintext.length, sha256 }
   const scan = await requireCleanScan(deps, facts, (use) => use(part.plaintext))
   const version = { fileId: draft.fileId, fileVersion: versionOf(draft) }
@@ -180,7 +180,7 @@ async function storeSmall(
   await insertUpload(deps.db, { objectKey: draft.objectKey, ownerId: draft.ownerId, startedAtMs: deps.now() })
   await cleaningUp(deps, draft, null, () => deps.blobs.put(draft.objectKey, sealed))
   lease.giveBack(buffers.sealed.buffer)
-  return { ...blobRow(draft, { sizeBytes: part.plaintext.length, sha256, wrapped }), scan }
+  return { ...blobRow(draft, { sizeBytes: part.plaintext.length, sha256, crc32, wrapped }), scan }
 }
 
 async function storeLarge(
@@ -202,7 +202,7 @@ async function storeLarge(
     if (!digest.matches()) throw digestMismatch("Repr-Digest")
     const isWhole = await deps.blobs.completeMultipart(draft.objectKey, multipartId, parts, sealedFileBytes(sealed.sizeBytes))
     if (!isWhole) throw new TypeError("parts of a running upload are gone")
-    const row = blobRow(draft, { ...sealed, sha256: digest.sha256Hex() })
+    const row = blobRow(draft, { ...sealed, sha256: digest.sha256Hex(), crc32: digest.crc32() })
     // The sealed buffer has done its work; the check reads through a smaller one out of the same share.
     lease.giveBack(buffers.sealed.buffer)
     await requireDocument(deps, seen.over(await contentSource(deps, row, lease)), draft.name.type)

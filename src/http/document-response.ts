@@ -94,7 +94,33 @@ export async function documentResponse(request: Request, { file, blob }: SealedR
     if (request.method === "GET") await (await open([])).cancel()
     throw new AppError("integrity_failure", { detail: "The stored file is damaged and was not sent.", reason: "row" })
   }
-  const validators = { etag: `"${sha256}"`, lastModifiedSeconds: Math.floor(blob.createdAtMs / 1000) }
+  const document = { name: file.name, mediaType: mediaTypes[file.type], createdAtMs: blob.createdAtMs, sizeBytes, tag: sha256 }
+  return attachmentResponse(request, document, open, { "Repr-Digest": reprDigest(sha256) })
+}
+
+/** What is sent as an attachment, known before it is opened. */
+export type Attachment = {
+  name: string
+  mediaType: string
+  createdAtMs: number
+  sizeBytes: number
+  /** Of its strong entity tag, without quotes: hex. */
+  tag: string
+}
+
+/**
+ * Answers GET or HEAD for anything that is known so well: conditions, ranges and headers alike.
+ * @param open - called only when bytes will really go out
+ * @param more - headers of this kind of thing, when it is shown
+ * @throws AppError `precondition_failed`, `range_not_satisfiable`, and what `open` throws
+ */
+export async function attachmentResponse(
+  request: Request,
+  { name, mediaType, createdAtMs, sizeBytes, tag }: Attachment,
+  open: Open,
+  more: Record<string, string> = {},
+): Promise<Response> {
+  const validators = { etag: `"${tag}"`, lastModifiedSeconds: Math.floor(createdAtMs / 1000) }
   const common = {
     ETag: validators.etag,
     "Last-Modified": httpDate(validators.lastModifiedSeconds),
@@ -106,14 +132,13 @@ export async function documentResponse(request: Request, { file, blob }: SealedR
     throw new AppError("precondition_failed", { detail: "The document is not the one that was asked for." })
   if (condition === "not_modified") return new Response(null, { status: 304, headers: common })
 
-  const mediaType = mediaTypes[file.type]
   const headers = {
     ...common,
     "Accept-Ranges": "bytes",
     "Content-Type": mediaType,
     "Content-Length": String(sizeBytes),
-    "Content-Disposition": attachment(file.name),
-    "Repr-Digest": reprDigest(sha256),
+    "Content-Disposition": attachment(name),
+    ...more,
   }
   // Range is defined for GET only (section 14.2); HEAD opens nothing at all.
   if (request.method === "HEAD") return new Response(null, { headers })

@@ -81,6 +81,14 @@ export const ownerField = z.string().refine((text) => text === "all" || isId(tex
 /** Ids of which a body gives so many at most. */
 export const idsField = (max: number) => z.array(idField, "Give a list of ids.").max(max, `Give at most ${String(max)} ids.`)
 
+/** The same, each once. */
+export const distinctIdsField = (max: number) =>
+  idsField(max).superRefine((ids, context) => {
+    for (const [i, id] of ids.entries())
+      if (ids.indexOf(id) < i)
+        context.addIssue({ code: "custom", path: [i], message: "Give each id once.", params: { rule: "repeated" } })
+  })
+
 /** The same in a query, with commas between. */
 export const idsParameter = (max: number) =>
   z

@@ -67,6 +67,7 @@ export const problems = {
   link_not_yours: { status: 403, title: "Not your link" },
   link_expired: { status: 410, title: "Link expired" },
   link_revoked: { status: 410, title: "Link withdrawn" },
+  selection_incomplete: { status: 410, title: "Selection no longer complete" },
   link_superseded: { status: 410, title: "Link to an older version" },
   downloads_used_up: { status: 410, title: "Downloads used up" },
   download_in_progress: { status: 409, title: "Download under way" },

@@ -1,14 +1,38 @@
+import fc from "fast-check"
 import { beforeAll, describe, expect, it } from "vitest"
-import { fromBase64url, fromHex, randomBytes, toBase64url, utf8 } from "../../src/crypto/bytes.ts"
-import { LINK_TOKEN_CHARS, type LinkKey, importLinkKey, openLinkToken, sealLinkToken } from "../../src/crypto/link-token.ts"
+import { concatBytes, fromBase64url, fromHex, randomBytes, toBase64url, utf8 } from "../../src/crypto/bytes.ts"
+import {
+  LINK_TOKEN_CHARS,
+  type LinkClaims,
+  type LinkKey,
+  contentsOf,
+  importLinkKey,
+  openLinkToken,
+  sealLinkToken,
+} from "../../src/crypto/link-token.ts"
 import type { KeyRing } from "../../src/crypto/keyring.ts"
 import { newId } from "../../src/ids.ts"
-import vector from "../vectors/link-token-v1.json"
+import linkVector from "../vectors/link-token-v1.json"
+import selectionVector from "../vectors/link-token-v2.json"
 
 const ringOf = (id: number, key: LinkKey): KeyRing<LinkKey> => ({ currentId: id, current: key, byId: new Map([[id, key]]) })
 
-describe("a link token", () => {
-  const claims = { linkId: newId(), userId: newId(), fileId: newId(), expiresAtSeconds: 1_800_000_000 }
+const fileClaims = {
+  kind: "file" as const,
+  linkId: newId(),
+  userId: newId(),
+  fileId: newId(),
+  expiresAtSeconds: 1_800_000_000,
+}
+const selectionClaims = {
+  kind: "selection" as const,
+  selectionId: newId(),
+  userId: newId(),
+  contents: newId().replaceAll("-", ""),
+  expiresAtSeconds: 1_800_000_000,
+}
+
+describe.each([fileClaims, selectionClaims])("a link token of kind $kind", (claims: LinkClaims) => {
   let keys: KeyRing<LinkKey>
   let token: string
 
@@ -27,7 +51,8 @@ describe("a link token", () => {
     const again = await sealLinkToken(keys, claims)
     expect(again.slice(2)).not.toBe(token.slice(2))
     const bytes = fromBase64url(token) ?? new Uint8Array(0)
-    const ids = [claims.linkId, claims.userId, claims.fileId].map((id) => fromHex(id.replaceAll("-", "")) ?? new Uint8Array(1))
+    const named = claims.kind === "file" ? [claims.linkId, claims.fileId] : [claims.selectionId, claims.contents]
+    const ids = [...named, claims.userId].map((id) => fromHex(id.replaceAll("-", "")) ?? new Uint8Array(1))
     for (const id of ids) expect(toBase64url(bytes)).not.toContain(toBase64url(id).slice(0, 20))
   })
 
@@ -79,7 +104,53 @@ describe("a link token", () => {
   })
 })
 
-describe("the frozen link format", () => {
+describe("the two kinds", () => {
+  it("are never taken for each other, whatever their claims are", async () => {
+    const keys = ringOf(1, await importLinkKey(randomBytes(32)))
+    const id = fc.uuid().map((text) => text.toLowerCase())
+    const seconds = fc.nat({ max: Number.MAX_SAFE_INTEGER })
+    await fc.assert(
+      fc.asyncProperty(id, id, id, seconds, async (first, userId, second, expiresAtSeconds) => {
+        const link = { kind: "file" as const, linkId: first, userId, fileId: second, expiresAtSeconds }
+        const contents = second.replaceAll("-", "")
+        const selection = { kind: "selection" as const, selectionId: first, userId, contents, expiresAtSeconds }
+        expect(await openLinkToken(keys, await sealLinkToken(keys, link))).toEqual(link)
+        expect(await openLinkToken(keys, await sealLinkToken(keys, selection))).toEqual(selection)
+      }),
+      { numRuns: 50 },
+    )
+  })
+
+  it("are all that there is: another version is refused, however genuine", async () => {
+    const key = await importLinkKey(randomBytes(32))
+    const keys = ringOf(1, key)
+    const bytes = fromBase64url(await sealLinkToken(keys, fileClaims)) ?? new Uint8Array(0)
+    const open: (LinkClaims | null)[] = []
+    for (let version = 0; version < 256; version++) {
+      const signed = bytes.slice(0, 74)
+      // The stream cipher lets the first byte of the claims be exchanged; only who has the key can sign that.
+      signed[17] = (signed[17] ?? 0) ^ 1 ^ version
+      const mac = new Uint8Array(await crypto.subtle.sign("HMAC", key.mac, signed))
+      open.push(await openLinkToken(keys, toBase64url(concatBytes(signed, mac))))
+    }
+    expect(open.flatMap((claims, version) => (claims === null ? [] : [[version, claims.kind]]))).toEqual([
+      [1, "file"],
+      [2, "selection"],
+    ])
+  })
+
+  it("bind a selection to its files and their order", async () => {
+    const [a, b] = [newId(), newId()]
+    const all = await Promise.all([[a], [b], [a, b], [b, a], [a, b, a]].map(contentsOf))
+    expect(new Set(all).size).toBe(all.length)
+    for (const contents of all) expect(contents).toMatch(/^[0-9a-f]{32}$/)
+  })
+})
+
+describe.each([
+  ["link", { ...linkVector, claims: { kind: "file" as const, ...linkVector.claims } }],
+  ["selection", { ...selectionVector, claims: { kind: "selection" as const, ...selectionVector.claims } }],
+])("the frozen format of a %s", (_, vector) => {
   it("is what it was", async () => {
     const keys = ringOf(vector.keyId, await importLinkKey(fromHex(vector.key) ?? new Uint8Array(0)))
     const iv = fromHex(vector.iv) ?? new Uint8Array(0)
@@ -87,4 +158,8 @@ describe("the frozen link format", () => {
     expect(await openLinkToken(keys, vector.token)).toEqual(vector.claims)
     expect(utf8(vector.token)).toHaveLength(LINK_TOKEN_CHARS)
   })
+})
+
+it("the frozen contents of a selection are what they were", async () => {
+  expect(await contentsOf(selectionVector.files)).toBe(selectionVector.claims.contents)
 })

@@ -45,6 +45,14 @@ const things = {
     await must("PUT", `/api/ops/files/${file}/audience`, ops, { audience: "chosen" })
     return token
   },
+  "own selection's token": async () => select(client, [await upload(ops), await upload(otherOps)]),
+  "another's selection's token": async () => select(otherClient, [await upload(ops), await upload(otherOps)]),
+  "token of a selection with a file taken off them": async () => {
+    const file = await upload(ops, `?clients=${client.id}`)
+    const token = await select(client, [await upload(ops), file])
+    await must("PUT", `/api/ops/files/${file}/audience`, ops, { audience: "chosen" })
+    return token
+  },
   "token to an older version": async () => {
     const file = await upload(ops)
     const { token } = await mint(client, file)
@@ -150,6 +158,7 @@ const matrix: Record<string, Row> = {
       "no id": GONE,
     },
   },
+  "POST /api/client/download": { for: "client", json: () => ({ files: [MISSING] }) },
   "GET /api/client/links": { for: "client" },
   "DELETE /api/client/links": { for: "client" },
   "DELETE /api/client/links/:id": {
@@ -163,6 +172,9 @@ const matrix: Record<string, Row> = {
       "own token": "200",
       "another's token": "403 link_not_yours",
       "token to a file taken off them": "404 link_not_found",
+      "own selection's token": "200",
+      "another's selection's token": "403 link_not_yours",
+      "token of a selection with a file taken off them": "410 selection_incomplete",
       "token to a file in the trash": "404 link_not_found",
       "token to an older version": "410 link_superseded",
       "forged token": "404 link_not_found",
@@ -326,6 +338,12 @@ async function mint(who: Person, fileId: string): Promise<{ id: string; token: s
   return { id, token: made["download-link"].slice(made["download-link"].lastIndexOf("/") + 1) }
 }
 
+async function select(who: Person, files: string[]): Promise<string> {
+  const made = await must("POST", "/api/client/download", who, { files })
+  const link = (await made.json<{ "download-link": string }>())["download-link"]
+  return link.slice(link.lastIndexOf("/") + 1)
+}
+
 async function newSession({ id, email }: Person): Promise<string> {
   await api.logIn("client", email)
   return (await api.db.select().from(sessions).where(eq(sessions.userId, id))).at(-1)?.id ?? ""
@@ -373,6 +391,7 @@ async function world(): Promise<string> {
     '"groups"',
     "group_members",
     "links",
+    "selections",
     "downloads",
     "uploads",
     "file_mutes",

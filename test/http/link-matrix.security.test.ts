@@ -46,7 +46,7 @@ async function mint(fileId: string, who = client): Promise<string> {
 
 const claimsOf = async (link: string) => {
   const claims = await openLinkToken(keys, link.slice(PREFIX.length))
-  if (claims === null) throw new Error("not a link")
+  if (claims?.kind !== "file") throw new Error("not a link of a file")
   return claims
 }
 

@@ -272,7 +272,13 @@ describe("kinds of token", () => {
     const [user] = (await api.db.select().from(users)).filter((row) => row.email === email)
     const userId = user?.id ?? ""
     const expiresAtSeconds = Math.floor(api.clock.nowMs / 1000) + 60
-    const link = await sealLinkToken(deps.keys.linkKeys, { linkId: newId(), userId, fileId: newId(), expiresAtSeconds })
+    const link = await sealLinkToken(deps.keys.linkKeys, {
+      kind: "file",
+      linkId: newId(),
+      userId,
+      fileId: newId(),
+      expiresAtSeconds,
+    })
     const handle = await sealHandle(deps.keys.handleKeys, newId())
     for (const token of [tokens.refreshToken, link, handle]) {
       expect(await api.problem("/api/auth/me", { token })).toMatchObject({ status: 401, code: "invalid_token" })

@@ -173,6 +173,8 @@ export const blobs = sqliteTable(
     commitment: text().notNull(),
     /** What the scanner said of these bytes (domain/scanning.ts), as JSON; null when none was asked. */
     scan: text(),
+    /** Of the plaintext; null in rows from before it was kept, until inspection comes by. Nothing trusts it. */
+    crc32: integer(),
     /** Later, by a second or more, than that of the version before: dates tell versions apart. */
     createdAtMs: integer("created_at_ms").notNull().default(0),
     /** Who sent these bytes: an id, also when that account is gone. */
@@ -191,7 +193,22 @@ export const discardedObjects = sqliteTable("discarded_objects", {
   discardedAtMs: integer("discarded_at_ms").notNull(),
 })
 
-/** A download link of one person for one version of a file: with the next version it is dead. */
+/** Several files that one link fetches together, as a ZIP. Each has a row of `links` of its own, which is what counts. */
+export const selections = sqliteTable(
+  "selections",
+  {
+    id: text().primaryKey(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    fileCount: integer("file_count").notNull(),
+    createdAtMs: integer("created_at_ms").notNull(),
+    expiresAtMs: integer("expires_at_ms").notNull(),
+  },
+  (table) => [index("selections_user").on(table.userId), index("selections_expiry").on(table.expiresAtMs)],
+)
+
+/** A download link of one person for one version of a file, alone or in a selection: with the next version it is dead. */
 export const links = sqliteTable(
   "links",
   {
@@ -208,8 +225,15 @@ export const links = sqliteTable(
     expiresAtMs: integer("expires_at_ms").notNull(),
     revokedAtMs: integer("revoked_at_ms"),
     version: integer().notNull().default(1),
+    /** The selection that it is a part of: then it has no token of its own. */
+    selectionId: text("selection_id").references(() => selections.id, { onDelete: "cascade" }),
+    /** Its place in the selection, from 0. */
+    place: integer(),
   },
   (table) => [
+    uniqueIndex("links_selection")
+      .on(table.selectionId, table.place)
+      .where(sql`${table.selectionId} is not null`),
     index("links_owner").on(table.ownerId, table.createdAtMs, table.id),
     index("links_user").on(table.userId, table.createdAtMs, table.id),
     index("links_file").on(table.fileId, table.createdAtMs, table.id),

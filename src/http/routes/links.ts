@@ -1,9 +1,10 @@
 // Asking for download links, seeing and withdrawing them, and using one.
 import { Hono } from "hono"
 import { z } from "zod"
-import { openContent } from "../../domain/content.ts"
-import { watchDownload } from "../../domain/downloads.ts"
+import { type FilePiece, openPieces, piecesOf } from "../../domain/content.ts"
+import { type Download, watchDownloads } from "../../domain/downloads.ts"
 import { findFileFor, ownerScope } from "../../domain/files.ts"
+import { admit } from "../../domain/link-access.ts"
 import {
   type LinkScope,
   type ListedLink,
@@ -13,35 +14,45 @@ import {
   revokeAllLinks,
   revokeLink,
 } from "../../domain/links.ts"
+import { type OpenSelection, claimSelection, mintSelection, openSelection } from "../../domain/selections.ts"
 import type { Caller } from "../../domain/sessions.ts"
 import { fieldError } from "../../errors.ts"
-import { documentResponse, sendTerms } from "../document-response.ts"
-import { cursorField, idField, limitField, ownerField, secondsField } from "../fields.ts"
+import { attachmentResponse, documentResponse, sendTerms } from "../document-response.ts"
+import { cursorField, distinctIdsField, idField, limitField, ownerField, secondsField } from "../fields.ts"
 import { credential } from "../middleware/guards.ts"
 import type { AppEnv, GuardedEnv } from "../types.ts"
-import { pathId, queryParameters, singleParameters } from "../validate.ts"
+import { jsonBody, limitJson, pathId, queryParameters, requireJson, singleParameters } from "../validate.ts"
 
 const DEFAULT_LIMIT = 50
+const MAX_SELECTED = 100
+const selectionBody = z.strictObject({ files: distinctIdsField(MAX_SELECTED).min(1, "Give at least one file.") })
 const mintQuery = z.strictObject({ expiresIn: secondsField.optional() })
 const pageFields = { limit: limitField.default(DEFAULT_LIMIT), cursor: cursorField.optional() }
 const scopeFields = { file: idField.optional(), client: idField.optional(), owner: ownerField.optional() }
 const scopeQuery = z.strictObject(scopeFields)
 
-/** GET /:id makes a link. HEAD, which Hono sends here too, must not. */
-export const linkMintRoutes = new Hono<GuardedEnv>().get("/:id", singleParameters, queryParameters(mintQuery), async (c) => {
-  const id = pathId(c.req.param("id"))
-  if (c.req.method === "HEAD") {
-    await findFileFor(c.var.deps, c.var.caller.userId, id)
-    return c.body(null, 200, { "Content-Type": "application/json" })
-  }
-  const { url } = await mintLink(c.var.deps, c.var.caller, id, c.req.valid("query").expiresIn)
-  return c.json({ "download-link": url, message: "success" })
-})
+/** GET /:id makes a link. HEAD, which Hono sends here too, must not. POST / makes one for several files at once. */
+export const linkMintRoutes = new Hono<GuardedEnv>()
+  .post("/", singleParameters, queryParameters(mintQuery), requireJson, limitJson, jsonBody(selectionBody), async (c) => {
+    const { deps, caller } = c.var
+    const { url } = await mintSelection(deps, caller, c.req.valid("json").files, c.req.valid("query").expiresIn)
+    return c.json({ "download-link": url, message: "success" }, 201)
+  })
+  .get("/:id", singleParameters, queryParameters(mintQuery), async (c) => {
+    const id = pathId(c.req.param("id"))
+    if (c.req.method === "HEAD") {
+      await findFileFor(c.var.deps, c.var.caller.userId, id)
+      return c.body(null, 200, { "Content-Type": "application/json" })
+    }
+    const { url } = await mintLink(c.var.deps, c.var.caller, id, c.req.valid("query").expiresIn)
+    return c.json({ "download-link": url, message: "success" })
+  })
 
 /** Exactly what callers see of a link; never the link itself, which is kept nowhere. */
 const linkJson = (link: ListedLink) => ({
   id: link.id,
   file: { id: link.fileId, name: link.fileName },
+  selection: link.selectionId,
   createdAt: isoTime(link.createdAtMs),
   expiresAt: isoTime(link.expiresAtMs),
   download: {
@@ -111,24 +122,51 @@ export const opsLinkRoutes = new Hono<GuardedEnv>()
     return c.body(null, 204)
   })
 
+/** Opens what was claimed, and sees to it that what is sent is counted, and what is not, is not. */
+async function openClaimed(
+  deps: AppEnv["Variables"]["deps"],
+  downloads: readonly Download[],
+  pieces: readonly FilePiece[],
+): Promise<ReadableStream<Uint8Array>> {
+  const watch = watchDownloads(deps, downloads, pieces)
+  try {
+    return await openPieces(deps, pieces, watch)
+  } catch (error) {
+    await watch.failed()
+    throw error
+  }
+}
+
 /**
- * GET /:token sends the document. Not behind a guard: the link is checked first, because a forged one must
- * cost nothing, and then openLink asks for the login itself.
+ * GET /:token sends the document, or the archive of a selection. Not behind a guard: the link is checked first, because
+ * a forged one must cost nothing, and then `admit` asks for the login itself.
  */
 export const downloadRoutes = new Hono<AppEnv>().get("/:token", async (c) => {
   const { deps } = c.var
   const token = c.req.param("token")
   // One spelling per link: a percent-encoded one is none.
   const isPlain = new URL(c.req.url).pathname.endsWith(`/${token}`)
-  const found = await openLink(deps, isPlain ? token : "", credential(c), sendTerms(c.req.raw))
-  return documentResponse(c.req.raw, found, async (pieces) => {
+  const { claims, access } = await admit(deps, isPlain ? token : "", credential(c))
+  if (claims.kind === "selection") {
+    const admission = { claims, access }
+    const selection = await openSelection(deps, admission)
+    return attachmentResponse(c.req.raw, archiveAttachment(selection), async (pieces) => {
+      const opened = selection.archive.open(pieces)
+      return openClaimed(deps, await claimSelection(deps, admission, selection, opened), opened)
+    })
+  }
+  const found = await openLink(deps, { claims, access }, sendTerms(c.req.raw))
+  return documentResponse(c.req.raw, found, (pieces) => {
     if (found.download === null) throw new TypeError("bytes are sent for a claimed download only")
-    const watch = watchDownload(deps, found.download, pieces)
-    try {
-      return await openContent(deps, found.blob, pieces, watch)
-    } catch (error) {
-      await watch.failed()
-      throw error
-    }
+    return openClaimed(deps, [found.download], piecesOf(found.blob, pieces))
   })
+})
+
+/** Its name says when the link was made: two of one day may be told apart by what is in them. */
+const archiveAttachment = ({ archive, createdAtMs }: OpenSelection) => ({
+  name: `sealpost-${new Date(createdAtMs).toISOString().slice(0, 10)}.zip`,
+  mediaType: "application/zip",
+  createdAtMs,
+  sizeBytes: archive.sizeBytes,
+  tag: archive.tag,
 })
