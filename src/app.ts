@@ -19,6 +19,7 @@ import { clientLinkRoutes, downloadRoutes, linkMintRoutes, opsLinkRoutes } from 
 import { opsMailRoutes } from "./http/routes/mails.ts"
 import { pageRoutes } from "./http/routes/pages.ts"
 import { forgottenPasswordRoutes, ownPasswordRoutes } from "./http/routes/passwords.ts"
+import { historyRoutes, receiptRoutes, statisticsRoutes } from "./http/routes/receipts.ts"
 import { loginRoutes, ownSessionRoutes, refreshRoutes, sessionListRoutes } from "./http/routes/sessions.ts"
 import { totpRoutes } from "./http/routes/totp.ts"
 import { resumableUploadRoutes, tusDiscoveryRoutes } from "./http/routes/resumable-uploads.ts"
@@ -64,7 +65,8 @@ export function createApp(options: AppOptions = {}) {
       .use(requireClient)
       .route("/files", clientFileRoutes)
       .route("/download", linkMintRoutes)
-      .route("/links", clientLinkRoutes),
+      .route("/links", clientLinkRoutes)
+      .route("/history", historyRoutes),
   )
 
   app.route("/api/ops", loginRoutes("ops"))
@@ -77,6 +79,8 @@ export function createApp(options: AppOptions = {}) {
       .route("/uploads", resumableUploadRoutes)
       .route("/files", opsFileRoutes)
       .route("/files", audienceRoutes)
+      .route("/files", receiptRoutes)
+      .route("/statistics", statisticsRoutes)
       .route("/assignments", assignmentRoutes)
       .route("/groups", groupRoutes)
       .route("/links", opsLinkRoutes)

@@ -15,6 +15,7 @@ import {
   listLinks,
   revokeLinks,
 } from "../db/links.ts"
+import { recordLinks } from "../db/receipts.ts"
 import { confirmUser } from "../db/users.ts"
 import { AppError } from "../errors.ts"
 import { newId } from "../ids.ts"
@@ -76,6 +77,7 @@ export async function mintLink(
     await runBatch(deps.db, [
       confirmUser(deps.db, caller.userId),
       insertLink(deps.db, { id: claims.linkId, fileId, userId: caller.userId, ownerId: file.ownerId, createdAtMs, expiresAtMs }),
+      recordLinks(deps.db, [fileId], caller.userId, createdAtMs),
       auditEvent(deps, "link.minted", caller.userId, claims.linkId),
     ])
   } catch (error) {

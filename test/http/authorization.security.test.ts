@@ -111,6 +111,7 @@ const matrix: Record<string, Row> = {
       "no id": GONE,
     },
   },
+  "GET /api/client/history": { for: "client" },
   "GET /api/client/links": { for: "client" },
   "DELETE /api/client/links": { for: "client" },
   "DELETE /api/client/links/:id": {
@@ -161,6 +162,8 @@ const matrix: Record<string, Row> = {
   "DELETE /api/ops/files/:id": { for: "ops", answers: ownFile("204") },
   "GET /api/ops/files/:id/content": { for: "ops", answers: ownFile("200") },
   "GET /api/ops/files/:id/audience": { for: "ops", answers: ownFile("200") },
+  "GET /api/ops/files/:id/receipts": { for: "ops", answers: ownFile("200") },
+  "GET /api/ops/statistics": { for: "ops" },
   "PUT /api/ops/files/:id/audience": {
     for: "ops",
     answers: ownFile("200"),
@@ -274,7 +277,7 @@ async function told(route: string, id: string, options: RequestOptions): Promise
 
 /** Everything that a refused request could have changed. */
 async function world(): Promise<string> {
-  const tables = ["files", "file_grants", '"groups"', "group_members", "links", "downloads", "uploads"]
+  const tables = ["files", "file_grants", '"groups"', "group_members", "links", "link_receipts", "downloads", "uploads"]
   const queries = [
     ...tables.map((table) => `select * from ${table}`),
     // Not what the tests themselves change of the people who ask.

@@ -184,6 +184,10 @@ export const downloads = sqliteTable(
       .notNull()
       .references(() => users.id, { onDelete: "cascade" }),
     version: integer().notNull(),
+    /** What was downloaded, as it was then: the receipt outlives a change of the file. */
+    name: text().notNull().default(""),
+    sizeBytes: integer("size_bytes").notNull().default(0),
+    sha256: text().notNull().default(""),
     startedAtMs: integer("started_at_ms").notNull(),
     /** GETs that were, or are being, answered with bytes. */
     requests: integer().notNull(),
@@ -199,5 +203,28 @@ export const downloads = sqliteTable(
     /** When the union became the whole document. */
     deliveredAtMs: integer("delivered_at_ms"),
   },
-  (table) => [index("downloads_file_user").on(table.fileId, table.userId), index("downloads_user").on(table.userId)],
+  (table) => [
+    index("downloads_file_user").on(table.fileId, table.userId),
+    index("downloads_user").on(table.userId, table.startedAtMs, table.linkId),
+  ],
+)
+
+/**
+ * That a client has made links for a version of a file, and when: the first and the last one. Links themselves are swept
+ * some time after their end. One row for each client and file, of the version that the last link was for.
+ */
+export const linkReceipts = sqliteTable(
+  "link_receipts",
+  {
+    fileId: text("file_id")
+      .notNull()
+      .references(() => files.id, { onDelete: "cascade" }),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    version: integer().notNull(),
+    firstAtMs: integer("first_at_ms").notNull(),
+    lastAtMs: integer("last_at_ms").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.fileId, table.userId] }), index("link_receipts_user").on(table.userId)],
 )
