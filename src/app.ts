@@ -12,6 +12,7 @@ import { renderError } from "./http/problem.ts"
 import { accountRoutes } from "./http/routes/accounts.ts"
 import { assignmentRoutes, audienceRoutes } from "./http/routes/audiences.ts"
 import { opsClientRoutes } from "./http/routes/clients.ts"
+import { eventRoutes } from "./http/routes/events.ts"
 import { clientFileRoutes, opsFileRoutes } from "./http/routes/files.ts"
 import { groupRoutes } from "./http/routes/groups.ts"
 import { healthRoutes } from "./http/routes/health.ts"
@@ -66,7 +67,8 @@ export function createApp(options: AppOptions = {}) {
       .route("/files", clientFileRoutes)
       .route("/download", linkMintRoutes)
       .route("/links", clientLinkRoutes)
-      .route("/history", historyRoutes),
+      .route("/history", historyRoutes)
+      .route("/events", eventRoutes),
   )
 
   app.route("/api/ops", loginRoutes("ops"))
@@ -81,6 +83,7 @@ export function createApp(options: AppOptions = {}) {
       .route("/files", audienceRoutes)
       .route("/files", receiptRoutes)
       .route("/statistics", statisticsRoutes)
+      .route("/events", eventRoutes)
       .route("/assignments", assignmentRoutes)
       .route("/groups", groupRoutes)
       .route("/links", opsLinkRoutes)

@@ -1,6 +1,7 @@
 import { type Column, type SQL, and, desc, eq, exists, getTableColumns, gt, isNull, lt, sql } from "drizzle-orm"
 import { isFor } from "./audiences.ts"
 import type { Condition, Db } from "./client.ts"
+import { addStartEvent } from "./events.ts"
 import { type Claim, type DownloadRow, claimDownload, claimsUsed } from "./downloads.ts"
 import type { BlobRow, FileRow } from "./files.ts"
 import { blobs, downloads, files, links, sessions, users } from "./schema.ts"
@@ -77,10 +78,14 @@ export async function findLinkAccess(db: Db, sessionId: string, linkId: string, 
   return accessOf(row)
 }
 
-/** Claims or joins the download and looks, in one round trip and one transaction. */
+/** Claims or joins the download, tells its owner of the claim, and looks, in one round trip and one transaction. */
 export async function claimLinkAccess(db: Db, claim: Claim): Promise<LinkAccess | undefined> {
   const select = selectAccess(db, claim.sessionId, claim.linkId, claim.nowMs)
-  const [, rows] = await db.batch([claimDownload(db, claim), select])
+  const [, , rows] = await db.batch([
+    claimDownload(db, claim),
+    addStartEvent(db, claim.linkId, claim.requestId, claim.nowMs),
+    select,
+  ])
   return accessOf(rows[0])
 }
 
@@ -149,7 +154,8 @@ export const findLinkInScope = (db: Db, scope: LinkScope, id: string) =>
     .where(and(eq(links.id, id), inScope(scope)))
     .get()
 
-const liveLinks = (scope: LinkScope, id: string | null, nowMs: number) =>
+/** The links that `revokeLinks` withdraws. */
+export const liveLinks = (scope: LinkScope, id: string | null, nowMs: number): Condition | undefined =>
   and(id === null ? undefined : eq(links.id, id), inScope(scope), isLive(nowMs))
 
 /** Is there anything for `revokeLinks` to withdraw? */

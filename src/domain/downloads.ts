@@ -3,6 +3,7 @@
 // and "started", "partial" and "delivered" are what has really happened. HEAD, 304, 412, 416 and refusals never count.
 import { runBatch } from "../db/client.ts"
 import { type DownloadRow, type SendTerms, leaveDownload, recordServed, renewHold, setDownloadLimit } from "../db/downloads.ts"
+import { addDeliveryEvent } from "../db/events.ts"
 import { auditEvent } from "./audit.ts"
 import { sealAuditTrail } from "./audit-trail.ts"
 import type { Piece } from "./content.ts"
@@ -100,9 +101,10 @@ export function watchDownload(deps: Deps, download: DownloadRow, pieces: readonl
           await runBatch(deps.db, leaveDownload(deps.db, linkId, holder))
           return
         }
-        const record = recordServed(deps.db, linkId, ranges, holder, deps.now())
+        const nowMs = deps.now()
+        const record = [recordServed(deps.db, linkId, ranges, holder, nowMs), addDeliveryEvent(deps.db, linkId, nowMs)] as const
         const isFirst = download.requests === 1
-        await runBatch(deps.db, isFirst ? [record, auditEvent(deps, "link.used", download.userId, linkId)] : [record])
+        await runBatch(deps.db, isFirst ? [...record, auditEvent(deps, "link.used", download.userId, linkId)] : record)
         // The request is over: nobody else seals what it has written now.
         if (isFirst) deps.afterwards(sealAuditTrail(deps))
       }),

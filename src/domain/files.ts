@@ -1,6 +1,7 @@
 // Files as people know them: lists, who may have which, deleting. Their bytes: content.ts and uploads.ts.
 import { runBatch } from "../db/client.ts"
 import { FILE_SORTS, type FileQuery, type FileSort, type ListedRow, listFilesFor, listFilesOf } from "../db/file-lists.ts"
+import { addFileEvents } from "../db/events.ts"
 import { type BlobRow, type FileRow, deleteFile, selectSealedFile, selectSealedFileFor } from "../db/files.ts"
 import { discardObjectsOfFile, forgetDiscardedObject } from "../db/uploads.ts"
 import { AppError } from "../errors.ts"
@@ -132,6 +133,7 @@ export async function deleteOwnFile(
   const { blob } = await findOwnFile(deps, ownerId, id)
   await runBatch(deps.db, [
     discardObjectsOfFile(deps.db, id, deps.now()),
+    addFileEvents(deps.db, "file.removed", [id], deps.now()),
     deleteFile(deps.db, id),
     auditEvent(deps, "file.deleted", ownerId, id),
   ])

@@ -13,8 +13,10 @@ import {
   hasLiveLinks,
   insertLink,
   listLinks,
+  liveLinks,
   revokeLinks,
 } from "../db/links.ts"
+import { addRevocationEvents } from "../db/events.ts"
 import { recordLinks } from "../db/receipts.ts"
 import { confirmUser } from "../db/users.ts"
 import { AppError } from "../errors.ts"
@@ -220,6 +222,7 @@ export async function revokeLink(deps: RevokeDeps, caller: Caller, scope: LinkSc
   await runBatch(deps.db, [
     // First, while it can still see whether there is something to withdraw: repeated, it leaves no row.
     auditEvent(deps, "link.revoked", caller.userId, linkId, { onlyIf: hasLiveLinks(deps.db, scope, linkId, nowMs) }),
+    addRevocationEvents(deps.db, liveLinks(scope, linkId, nowMs), nowMs),
     revokeLinks(deps.db, scope, linkId, nowMs),
   ])
 }
@@ -228,8 +231,9 @@ export async function revokeLink(deps: RevokeDeps, caller: Caller, scope: LinkSc
 export async function revokeAllLinks(deps: RevokeDeps, caller: Caller, scope: LinkScope): Promise<number> {
   const subjectId = scope.fileId ?? scope.userId ?? null
   const nowMs = deps.now()
-  const [, revoked] = await deps.db.batch([
+  const [, , revoked] = await deps.db.batch([
     auditEvent(deps, "links.revoked", caller.userId, subjectId, { onlyIf: hasLiveLinks(deps.db, scope, null, nowMs) }),
+    addRevocationEvents(deps.db, liveLinks(scope, null, nowMs), nowMs),
     revokeLinks(deps.db, scope, null, nowMs),
   ])
   return revoked.length

@@ -4,6 +4,7 @@ import type { WrappedFileKey } from "../crypto/file-key.ts"
 import { FORMAT_VERSION, partCount, sealedFileBytes } from "../crypto/sealed-format.ts"
 import { type Statement, runBatch } from "../db/client.ts"
 import { isConstraintFailure } from "../db/d1-errors.ts"
+import { addFileEvents } from "../db/events.ts"
 import { type BlobRow, type PublicationTerms, insertBlob, insertUploadedFile } from "../db/files.ts"
 import { deleteUpload } from "../db/uploads.ts"
 import { confirmOps, findUser } from "../db/users.ts"
@@ -77,6 +78,7 @@ export async function publish(
       insertUploadedFile(deps.db, row, draft.objectKey, { sizeBytes, quota: deps.policy, ...held }),
       insertBlob(deps.db, blob),
       ...grantsOfNewFile(deps, id, draft.audience),
+      addFileEvents(deps.db, "file.added", [id], createdAtMs),
       deleteUpload(deps.db, draft.objectKey),
       ...(more?.(file) ?? []),
       auditEvent(deps, "file.uploaded", ownerId, id),

@@ -97,6 +97,7 @@ const matrix: Record<string, Row> = {
   "POST /api/auth/totp/recovery-codes": { for: "login" },
   "DELETE /api/auth/totp": { for: "login" },
 
+  "GET /api/client/events": { for: "client" },
   "GET /api/client/files": { for: "client" },
   "GET /api/client/download/:id": {
     for: "client",
@@ -163,6 +164,7 @@ const matrix: Record<string, Row> = {
   "GET /api/ops/files/:id/content": { for: "ops", answers: ownFile("200") },
   "GET /api/ops/files/:id/audience": { for: "ops", answers: ownFile("200") },
   "GET /api/ops/files/:id/receipts": { for: "ops", answers: ownFile("200") },
+  "GET /api/ops/events": { for: "ops" },
   "GET /api/ops/statistics": { for: "ops" },
   "PUT /api/ops/files/:id/audience": {
     for: "ops",
@@ -277,7 +279,7 @@ async function told(route: string, id: string, options: RequestOptions): Promise
 
 /** Everything that a refused request could have changed. */
 async function world(): Promise<string> {
-  const tables = ["files", "file_grants", '"groups"', "group_members", "links", "link_receipts", "downloads", "uploads"]
+  const tables = ["files", "file_grants", '"groups"', "group_members", "links", "link_receipts", "downloads", "uploads", "events"]
   const queries = [
     ...tables.map((table) => `select * from ${table}`),
     // Not what the tests themselves change of the people who ask.

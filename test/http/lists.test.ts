@@ -90,7 +90,7 @@ describe.each(SORTS)("in the order %s", (sort) => {
     const { $client: d1 } = api.db
     await d1.batch([
       ...groups.map((id) => d1.prepare(`insert into "groups" values (?1, ?1, ?1, 0)`).bind(id)),
-      ...groups.map((id) => d1.prepare("insert into group_members values (?, ?, 0)").bind(id, client.id)),
+      ...groups.map((id) => d1.prepare("insert into group_members values (?, ?, 0, 0)").bind(id, client.id)),
       ...chosen.flatMap((id) => [
         d1.prepare("delete from file_grants where file_id = ?").bind(id),
         d1.prepare("update files set audience = 'chosen' where id = ?").bind(id),

@@ -54,7 +54,7 @@ beforeAll(async () => {
   ops = { ...made, token: made.tokens.accessToken }
   ann = await newClient()
   bob = await newClient()
-})
+}, 60_000)
 
 async function newClient(): Promise<Person> {
   const { email, tokens } = await api.newClient()
@@ -399,7 +399,7 @@ describe("over random histories", () => {
               case "team":
                 return grant(group, "group_id")
               case "join":
-                return d1.prepare("insert or ignore into group_members values (?, ?, 4)").bind(group, user)
+                return d1.prepare("insert or ignore into group_members values (?, ?, 4, 0)").bind(group, user)
               case "link":
                 return d1.prepare("insert or replace into link_receipts values (?, ?, ?, 5, 6)").bind(fileId, user, version)
               case "download":

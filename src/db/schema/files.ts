@@ -61,6 +61,8 @@ export const groupMembers = sqliteTable(
       .notNull()
       .references(() => users.id, { onDelete: "cascade" }),
     addedAtMs: integer("added_at_ms").notNull(),
+    /** The last event of the service before they joined: of the group's events only later ones are theirs. */
+    sinceSeq: integer("since_seq").notNull().default(0),
   },
   (table) => [
     primaryKey({ columns: [table.groupId, table.userId] }),

@@ -10,11 +10,24 @@ CREATE TABLE `link_receipts` (
 );
 --> statement-breakpoint
 CREATE INDEX `link_receipts_user` ON `link_receipts` (`user_id`);--> statement-breakpoint
+CREATE TABLE `events` (
+	`seq` integer PRIMARY KEY AUTOINCREMENT NOT NULL,
+	`audience` text NOT NULL,
+	`kind` text NOT NULL,
+	`file_id` text,
+	`client_id` text,
+	`link_id` text,
+	`at_ms` integer NOT NULL
+);
+--> statement-breakpoint
+CREATE INDEX `events_audience` ON `events` (`audience`,`seq`);--> statement-breakpoint
+CREATE INDEX `events_at` ON `events` (`at_ms`);--> statement-breakpoint
 DROP INDEX `downloads_user`;--> statement-breakpoint
 ALTER TABLE `downloads` ADD `name` text DEFAULT '' NOT NULL;--> statement-breakpoint
 ALTER TABLE `downloads` ADD `size_bytes` integer DEFAULT 0 NOT NULL;--> statement-breakpoint
 ALTER TABLE `downloads` ADD `sha256` text DEFAULT '' NOT NULL;--> statement-breakpoint
 CREATE INDEX `downloads_user` ON `downloads` (`user_id`,`started_at_ms`,`link_id`);--> statement-breakpoint
+ALTER TABLE `group_members` ADD `since_seq` integer DEFAULT 0 NOT NULL;--> statement-breakpoint
 UPDATE `downloads` SET
 	`name` = coalesce((SELECT f.`name` FROM `files` f WHERE f.`id` = `downloads`.`file_id`), ''),
 	`size_bytes` = coalesce((SELECT b.`size_bytes` FROM `blobs` b WHERE b.`file_id` = `downloads`.`file_id` AND b.`version` = `downloads`.`version`), 0),
