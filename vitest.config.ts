@@ -22,6 +22,7 @@ Object.assign(process.env, secrets)
 // lint rules and a whole `npm start` from outside.
 export default defineConfig({
   test: {
+    maxWorkers: 2,
     projects: [
       {
         plugins: [

@@ -7,6 +7,7 @@ import { join } from "node:path"
 import { zipSync } from "fflate"
 import { choosePort, startDevServer, stopDevServer, untilReady } from "../scripts/dev-server.ts"
 import { LOCAL_MAIL_FROM, localSecrets } from "../scripts/local-state.ts"
+import { PASSWORD_MIN_CHARS } from "../src/crypto/password.ts"
 import { accountSecrets, createOpsAccount, requireEmail } from "../scripts/ops-account.ts"
 import { PROJECT_DIR, applyMigrations } from "../scripts/wrangler.ts"
 
@@ -80,7 +81,11 @@ export type Subject = Awaited<ReturnType<typeof startSubject>>
 export async function startSubject(stateDir: string, vars: Record<string, string> = {}) {
   const secrets = localSecrets(stateDir)
   await applyMigrations({ persistTo: stateDir })
-  await createOpsAccount({ persistTo: stateDir }, accountSecrets(secrets), requireEmail(ACCOUNT.email), ACCOUNT.password)
+  await createOpsAccount({ persistTo: stateDir }, accountSecrets(secrets), {
+    address: requireEmail(ACCOUNT.email),
+    password: ACCOUNT.password,
+    minChars: PASSWORD_MIN_CHARS,
+  })
   const port = await choosePort(0)
   const origin = `http://localhost:${String(port)}`
   const all = { PUBLIC_ORIGIN: origin, MAIL_TRANSPORT: "console", MAIL_FROM: LOCAL_MAIL_FROM, ...vars }

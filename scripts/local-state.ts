@@ -85,18 +85,19 @@ export type OpsAccount = { email: string; password: string; isMade: boolean }
 
 const accountPath = (stateDir: string): string => join(stateDir, "sealpost-ops.json")
 
-/** Four groups that can be read aloud; 100 random bits. */
-function readablePassword(): string {
+/** Groups of five that can be read aloud; four of them are 100 random bits. */
+function readablePassword(minChars: number): string {
   const alphabet = "abcdefghjkmnpqrstvwxyz23456789"
   const group = () => Array.from({ length: 5 }, () => alphabet[randomInt(alphabet.length)] ?? "").join("")
-  return Array.from({ length: 4 }, group).join("-")
+  return Array.from({ length: Math.max(4, Math.ceil((minChars + 1) / 6)) }, group).join("-")
 }
 
 /** The first ops account of a local state: written down before it is made, so that a crash loses neither. */
-export function firstOpsAccount(stateDir: string): OpsAccount {
+export function firstOpsAccount(stateDir: string, minChars: number): OpsAccount {
   const path = accountPath(stateDir)
-  if (existsSync(path)) return JSON.parse(readFileSync(path, "utf8")) as OpsAccount
-  const account = { email: "ops@example.com", password: readablePassword(), isMade: false }
+  const kept = existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as OpsAccount) : null
+  if (kept !== null && (kept.isMade || kept.password.length >= minChars)) return kept
+  const account = { email: "ops@example.com", password: readablePassword(minChars), isMade: false }
   writePrivately(path, JSON.stringify(account))
   return account
 }
@@ -104,6 +105,18 @@ export function firstOpsAccount(stateDir: string): OpsAccount {
 export function noteOpsAccountMade(stateDir: string, account: OpsAccount): void {
   writePrivately(accountPath(stateDir), JSON.stringify({ ...account, isMade: true }))
 }
+
+const lengthPath = (stateDir: string): string => join(stateDir, "sealpost-password-min-length")
+
+/** Writes down what `npm start` was told of it by `--var`, for commands beside it; undefined for nothing. */
+export function notePasswordMinLength(stateDir: string, told: string | undefined): void {
+  if (told === undefined) rmSync(lengthPath(stateDir), { force: true })
+  else writePrivately(lengthPath(stateDir), told)
+}
+
+/** What the last `npm start` was told by `--var`. */
+export const notedPasswordMinLength = (stateDir: string): Record<string, string> =>
+  existsSync(lengthPath(stateDir)) ? { PASSWORD_MIN_LENGTH: readFileSync(lengthPath(stateDir), "utf8") } : {}
 
 function isRunning(pid: number): boolean {
   try {

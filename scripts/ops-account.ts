@@ -2,7 +2,7 @@
 import { type AuditRow, importAuditKey, signRow } from "../src/crypto/audit-mac.ts"
 import type { Bytes } from "../src/crypto/bytes.ts"
 import { type KeyRing, mapKeyRing, parseKeyRing } from "../src/crypto/keyring.ts"
-import { hashPassword, importPepper, passwordFault } from "../src/crypto/password.ts"
+import { PASSWORD_MAX_CHARS, hashPassword, importPepper, passwordFault } from "../src/crypto/password.ts"
 import type { AuditKind } from "../src/domain/audit.ts"
 import { type EmailAddress, parseEmailAddress } from "../src/domain/email-address.ts"
 import { isEasyToGuess } from "../src/domain/password-rules.ts"
@@ -15,10 +15,13 @@ export class UsageError extends Error {
 }
 
 const passwordSentences = {
-  too_short: "The password needs at least 15 characters.",
-  too_long: "The password may have at most 128 characters.",
-  not_text: "The password is not well-formed Unicode text.",
+  too_short: (minChars: number) => `The password needs at least ${String(minChars)} characters.`,
+  too_long: () => `The password may have at most ${String(PASSWORD_MAX_CHARS)} characters.`,
+  not_text: () => "The password is not well-formed Unicode text.",
 }
+
+/** A password that somebody chose, whose it is to be, and the fewest characters that the service asks for. */
+export type PasswordChoice = { address: EmailAddress; password: string; minChars: number }
 
 export function requireEmail(text: string): EmailAddress {
   const address = parseEmailAddress(text)
@@ -63,9 +66,9 @@ export async function auditSql(
  * The hash of a password that an ops account may have.
  * @throws UsageError for a password that it may not
  */
-export async function hashOpsPassword(secrets: AccountSecrets, address: EmailAddress, password: string): Promise<string> {
-  const fault = passwordFault(password)
-  if (fault !== null) throw new UsageError(passwordSentences[fault])
+export async function hashOpsPassword(secrets: AccountSecrets, { address, password, minChars }: PasswordChoice): Promise<string> {
+  const fault = passwordFault(password, minChars)
+  if (fault !== null) throw new UsageError(passwordSentences[fault](minChars))
   if (isEasyToGuess(password, address.key))
     throw new UsageError("The password is easy to guess: take four or more unrelated words.")
   return hashPassword(await mapKeyRing(readRing(secrets, "PASSWORD_PEPPERS"), importPepper), password)
@@ -74,13 +77,9 @@ export async function hashOpsPassword(secrets: AccountSecrets, address: EmailAdd
 /**
  * @returns false when the address has an account already, which stays as it is
  */
-export async function createOpsAccount(
-  place: Place,
-  secrets: AccountSecrets,
-  address: EmailAddress,
-  password: string,
-): Promise<boolean> {
-  const hash = await hashOpsPassword(secrets, address, password)
+export async function createOpsAccount(place: Place, secrets: AccountSecrets, choice: PasswordChoice): Promise<boolean> {
+  const { address } = choice
+  const hash = await hashOpsPassword(secrets, choice)
   const id = newId()
   const nowMs = Date.now()
   const now = String(nowMs)

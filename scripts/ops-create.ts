@@ -5,7 +5,7 @@ import { resolve } from "node:path"
 import { parseArgs } from "node:util"
 import { DEFAULT_STATE_DIR } from "./local-state.ts"
 import { UsageError, createOpsAccount, requireEmail } from "./ops-account.ts"
-import { placeSecrets, readPassword } from "./ops-input.ts"
+import { passwordMinChars, placeSecrets, readPassword } from "./ops-input.ts"
 import { type Place, applyMigrations } from "./wrangler.ts"
 
 const USAGE = `Usage: OPS_PASSWORD=… npm run ops:create -- --email E [--persist-to DIR | --remote --secrets FILE]
@@ -38,8 +38,9 @@ async function main(): Promise<void> {
   const stateDir = resolve(values["persist-to"] ?? DEFAULT_STATE_DIR)
   const place: Place = values.remote ? "remote" : { persistTo: stateDir }
   const secrets = placeSecrets(place, values.secrets)
+  const minChars = passwordMinChars(place, values.secrets)
   if (!values.remote) await applyMigrations(place)
-  if (!(await createOpsAccount(place, secrets, address, password))) {
+  if (!(await createOpsAccount(place, secrets, { address, password, minChars }))) {
     throw new UsageError(`${address.original} has an account already; nothing was changed.`)
   }
   console.log(`Ops account made: ${address.original}`)

@@ -1,8 +1,11 @@
-// What the commands for ops accounts are told besides their arguments: a password, and secrets of a deployment.
+// What the commands for ops accounts are told besides their arguments: a password, the fewest characters that it may
+// have, and secrets of a deployment.
 import { readFileSync } from "node:fs"
-import { localSecrets } from "./local-state.ts"
+import { readPasswordMinChars } from "../src/config.ts"
+import { AppError } from "../src/errors.ts"
+import { localSecrets, notedPasswordMinLength } from "./local-state.ts"
 import { type AccountSecrets, UsageError, accountSecrets } from "./ops-account.ts"
-import type { Place } from "./wrangler.ts"
+import { type Place, wranglerVars } from "./wrangler.ts"
 
 /** From OPS_PASSWORD or, where that is not set, the first line of standard input; never from the command line. */
 export function readPassword(command: string): string {
@@ -13,13 +16,27 @@ export function readPassword(command: string): string {
   return readFileSync(0, "utf8").split(/\r?\n/, 1)[0] ?? ""
 }
 
+/** What a deployment keeps to itself: the file that was deployed, or this shell. */
+const remoteValues = (secretsFile: string | undefined): Record<string, unknown> =>
+  secretsFile === undefined ? process.env : (JSON.parse(readFileSync(secretsFile, "utf8")) as Record<string, unknown>)
+
 /**
  * The secrets of a local state, or of a deployment: from the file that was deployed or from this shell.
  * @throws UsageError naming what is missing
  */
-export function placeSecrets(place: Place, secretsFile: string | undefined): AccountSecrets {
-  if (place !== "remote") return accountSecrets(localSecrets(place.persistTo))
-  return accountSecrets(
-    secretsFile === undefined ? process.env : (JSON.parse(readFileSync(secretsFile, "utf8")) as Record<string, unknown>),
-  )
+export const placeSecrets = (place: Place, secretsFile: string | undefined): AccountSecrets =>
+  accountSecrets(place === "remote" ? remoteValues(secretsFile) : localSecrets(place.persistTo))
+
+/**
+ * PASSWORD_MIN_LENGTH as the service has it: `[vars]` in wrangler.toml, unless something nearer says otherwise. Of a local
+ * state that is what the last `npm start` was told by `--var`; of a deployment the file of its secrets, or this shell.
+ * @throws UsageError for a value that the service would not take either
+ */
+export function passwordMinChars(place: Place, secretsFile: string | undefined): number {
+  const nearer = place === "remote" ? remoteValues(secretsFile) : notedPasswordMinLength(place.persistTo)
+  try {
+    return readPasswordMinChars({ ...wranglerVars(), ...nearer })
+  } catch (error) {
+    throw error instanceof AppError ? new UsageError(error.message) : error
+  }
 }

@@ -13,7 +13,7 @@ import {
   listOpsAccounts,
   resetOpsPassword,
 } from "./ops-accounts.ts"
-import { placeSecrets, readPassword } from "./ops-input.ts"
+import { passwordMinChars, placeSecrets, readPassword } from "./ops-input.ts"
 import { type Place, applyMigrations } from "./wrangler.ts"
 
 const USAGE = `Usage: npm run ops:list [-- --json]
@@ -74,7 +74,7 @@ async function main(): Promise<void> {
   const account = await findOpsAccount(place, address)
   const secrets = placeSecrets(place, values.secrets)
   if (isReset) {
-    const passwordHash = await hashOpsPassword(secrets, address, password)
+    const passwordHash = await hashOpsPassword(secrets, { address, password, minChars: passwordMinChars(place, values.secrets) })
     await resetOpsPassword(place, secrets, account, { passwordHash, removesTotp: values["remove-totp"] })
     const factor = !account.hasSecondFactor
       ? ""

@@ -2,6 +2,7 @@
 // The whole service on this machine: secrets, migrations, a first ops account, wrangler dev, cron.
 // Asks nothing; keeps everything in DIR; SIGTERM or Ctrl-C ends it and all of its children.
 import { resolve } from "node:path"
+import { SECRET_NAMES } from "../src/config.ts"
 import { choosePort, startDevServer, stopDevServer, untilReady } from "./dev-server.ts"
 import {
   DEFAULT_STATE_DIR,
@@ -10,10 +11,11 @@ import {
   localSecrets,
   lockState,
   noteOpsAccountMade,
+  notePasswordMinLength,
   requireUsable,
 } from "./local-state.ts"
 import { accountSecrets, createOpsAccount, requireEmail } from "./ops-account.ts"
-import { applyMigrations } from "./wrangler.ts"
+import { applyMigrations, wranglerVars } from "./wrangler.ts"
 
 const CRON_INTERVAL_MS = 60_000
 
@@ -74,13 +76,17 @@ async function main(): Promise<void> {
   const secrets = localSecrets(args.stateDir)
   lockState(args.stateDir)
   const vars = { PUBLIC_ORIGIN: origin, MAIL_TRANSPORT: "console", MAIL_FROM: LOCAL_MAIL_FROM, ...args.vars }
-  const config = requireUsable({ ...secrets, ...vars })
+  // Wrangler takes nothing but the secrets from their file.
+  const ownSecrets = Object.fromEntries(SECRET_NAMES.map((name) => [name, secrets[name] ?? ""]))
+  const config = requireUsable({ ...wranglerVars(), ...ownSecrets, ...vars })
+  notePasswordMinLength(args.stateDir, args.vars["PASSWORD_MIN_LENGTH"])
 
   const place = { persistTo: args.stateDir }
   await applyMigrations(place)
-  const account = firstOpsAccount(args.stateDir)
+  const account = firstOpsAccount(args.stateDir, config.passwordMinChars)
   if (!account.isMade) {
-    await createOpsAccount(place, accountSecrets(secrets), requireEmail(account.email), account.password)
+    const choice = { address: requireEmail(account.email), password: account.password, minChars: config.passwordMinChars }
+    await createOpsAccount(place, accountSecrets(secrets), choice)
     noteOpsAccountMade(args.stateDir, account)
   }
 

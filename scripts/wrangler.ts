@@ -1,5 +1,6 @@
 // Running Wrangler from commands: never asks anything, never phones home, leaves secrets of this shell alone.
 import { spawn } from "node:child_process"
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { SECRET_NAMES } from "../src/config.ts"
 
@@ -30,6 +31,28 @@ export function wranglerEnv(): NodeJS.ProcessEnv {
   for (const name of SECRET_NAMES) Reflect.deleteProperty(env, name)
   return env
 }
+
+/**
+ * The settings under `[vars]` in wrangler.toml: texts, numbers and truth values, one a line.
+ * @throws Error for another way of writing them, which Wrangler knows and this does not
+ */
+export function readTomlVars(toml: string): Record<string, string> {
+  const vars: Record<string, string> = {}
+  let table = ""
+  for (const line of toml.split(/\r?\n/)) {
+    const header = /^\s*\[+([^\]]+)\]+\s*(?:#.*)?$/.exec(line)
+    if (header?.[1] !== undefined) table = header[1].trim()
+    else if (table === "" && /^\s*vars\s*[.=]/.test(line))
+      throw new Error("In wrangler.toml the settings must stand one a line under [vars].")
+    else if (table === "vars") {
+      const match = /^\s*"?(\w+)"?\s*=\s*(?:"([^"\\]*)"|'([^']*)'|([\w.+-]+))\s*(?:#.*)?$/.exec(line)
+      if (match?.[1] !== undefined) vars[match[1]] = match[2] ?? match[3] ?? match[4] ?? ""
+    }
+  }
+  return vars
+}
+
+export const wranglerVars = (): Record<string, string> => readTomlVars(readFileSync(join(PROJECT_DIR, "wrangler.toml"), "utf8"))
 
 /** Runs Wrangler to its end and returns what it printed. Throws with its output when it fails. */
 export async function runWrangler(args: readonly string[]): Promise<string> {

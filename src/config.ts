@@ -246,6 +246,18 @@ export function parseConfig(env: Record<string, unknown>): { config: Config; sec
   }
 }
 
+/**
+ * The fewest characters of a new password, by the same rule, for commands that choose one beside the service.
+ * @throws AppError `misconfigured`
+ */
+export function readPasswordMinChars(env: Record<string, unknown>): number {
+  const faults: ConfigFault[] = []
+  const { PASSWORD_MIN_LENGTH } = readSettings({ PASSWORD_MIN_LENGTH: env["PASSWORD_MIN_LENGTH"] }, faults)
+  const own = faults.filter(({ variable }) => variable === "PASSWORD_MIN_LENGTH")
+  if (own.length > 0) throw new AppError("misconfigured", { detail: faultLines(own).join(" · ") })
+  return PASSWORD_MIN_LENGTH
+}
+
 /** The faults as sentences for an operator. */
 export const faultLines = (faults: readonly ConfigFault[]): string[] =>
   faults.map(({ variable, fault, remedy }) => `${variable} ${fault}: ${remedy}`)

@@ -51,15 +51,13 @@ export const claimStep = (db: Db, userId: string, step: number) =>
     .set({ lastStep: sql`case when ${totpFactors.lastStep} < ${step} then ${step} else null end` })
     .where(eq(totpFactors.userId, userId))
 
-/** Is there such a recovery code, still unused? */
-export async function isUnusedRecoveryCode(db: Db, userId: string, hash: string): Promise<boolean> {
-  const row = await db
-    .select({ hash: recoveryCodes.hash })
+/** A recovery code of this user, used or not. */
+export const findRecoveryCode = (db: Db, userId: string, hash: string) =>
+  db
+    .select({ usedAtMs: recoveryCodes.usedAtMs })
     .from(recoveryCodes)
-    .where(and(eq(recoveryCodes.hash, hash), eq(recoveryCodes.userId, userId), isNull(recoveryCodes.usedAtMs)))
+    .where(and(eq(recoveryCodes.hash, hash), eq(recoveryCodes.userId, userId)))
     .get()
-  return row !== undefined
-}
 
 /**
  * Uses a recovery code up, in two statements. Where it was used or replaced by now, NOT NULL breaks the whole batch; the

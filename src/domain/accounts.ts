@@ -3,14 +3,14 @@
 // To a stranger, known and unknown addresses look the same: same answers, same work, same rows counted
 // (docs/decisions/0012).
 import { toHex } from "../crypto/bytes.ts"
-import { hashPassword, isOutdated, matchPasswords } from "../crypto/password.ts"
+import { hashPassword, matchPasswords } from "../crypto/password.ts"
 import { pseudonym } from "../crypto/pseudonym.ts"
 import { codeMac, newCode, openHandle, sealHandle } from "../crypto/verify-handle.ts"
 import { runBatch } from "../db/client.ts"
 import { isConstraintFailure } from "../db/d1-errors.ts"
 import type { Role } from "../db/schema.ts"
 import { addClientEvent } from "../db/events.ts"
-import { type User, deleteUnverifiedUser, findUserByEmailKey, insertClient, upgradePasswordHash } from "../db/users.ts"
+import { type User, deleteUnverifiedUser, findUserByEmailKey, insertClient } from "../db/users.ts"
 import {
   type Verification,
   findVerification,
@@ -29,6 +29,7 @@ import { auditEvent } from "./audit.ts"
 import type { EmailAddress } from "./email-address.ts"
 import { callerAddress, takeAddressLimit, takeLoginLimits, welcome } from "./limits.ts"
 import { requireGoodPassword } from "./password-rules.ts"
+import { withFreshHash } from "./passwords.ts"
 import type { Powers } from "./powers.ts"
 import type { ProvenLogin } from "./sessions.ts"
 import { proveSecondFactor } from "./totp.ts"
@@ -291,15 +292,16 @@ export async function checkLogin(
 }
 
 /**
- * Asks for the second factor, if one guards the account. With the session the place becomes known, and the password is
- * hashed anew where parameters or pepper have changed.
+ * Asks for the second factor, if one guards the account, and hashes the password anew where parameters or pepper have
+ * changed. With the session the place becomes known.
  */
 async function acceptLogin(deps: Deps, user: User, password: string, code: string | null): Promise<ProvenLogin> {
-  const { factorId, statements: factorStatements, notice } = await proveSecondFactor(deps, user, code)
-  const statements = [...factorStatements, ...(await welcome(deps, user))]
-  if (isOutdated(deps.keys.peppers, user.passwordHash)) {
-    const fresh = await deps.hashing.takeTurn(() => hashPassword(deps.keys.peppers, password))
-    statements.push(upgradePasswordHash(deps.db, user.id, user.passwordHash, fresh))
+  const { factorId, statements, notice } = await proveSecondFactor(deps, user, code)
+  const { passwordHash } = await withFreshHash(deps, user, password)
+  return {
+    userId: user.id,
+    proof: { passwordHash, factorId },
+    statements: [...statements, ...(await welcome(deps, user))],
+    notice,
   }
-  return { userId: user.id, proof: { passwordHash: user.passwordHash, factorId }, statements, notice }
 }

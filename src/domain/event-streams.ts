@@ -24,8 +24,8 @@ export type Pace = {
 
 export const PACE: Pace = { minWaitMs: 2_000, maxWaitMs: 15_000, lifetimeMs: 5 * 60_000, maxPerUser: 5, maxInAll: 200 }
 
-/** Longer than a look and the pause before it. */
-const FORGOTTEN_MS = 60_000
+/** A stream that is so late with its next look has ended unheard. */
+const OVERDUE_MS = 10_000
 
 export type EventStreams = {
   pace: Pace
@@ -33,18 +33,18 @@ export type EventStreams = {
    * Takes a place.
    * @throws AppError `too_many_requests` past what one user may have open, `busy` past what the isolate can
    */
-  open: (userId: string, nowMs: number) => { keep: (nowMs: number) => void; close: () => void }
+  open: (userId: string, nowMs: number) => { keep: (nextLookMs: number) => void; close: () => void }
   /** For tests: how many are open. */
   count: () => number
 }
 
 /** The places of one isolate. */
 export function createEventStreams(pace: Pace = PACE): EventStreams {
-  const places = new Map<string, { userId: string; seenAtMs: number }>()
+  const places = new Map<string, { userId: string; nextLookMs: number }>()
   return {
     pace,
     open(userId, nowMs) {
-      for (const [id, { seenAtMs }] of places) if (nowMs - seenAtMs > FORGOTTEN_MS) places.delete(id)
+      for (const [id, { nextLookMs }] of places) if (nowMs - nextLookMs > OVERDUE_MS) places.delete(id)
       const own = [...places.values()].filter((place) => place.userId === userId).length
       if (own >= pace.maxPerUser)
         throw new AppError("too_many_requests", {
@@ -59,10 +59,10 @@ export function createEventStreams(pace: Pace = PACE): EventStreams {
           reason: "event streams in all",
         })
       const id = newId()
-      places.set(id, { userId, seenAtMs: nowMs })
+      places.set(id, { userId, nextLookMs: nowMs })
       return {
-        keep: (seenAtMs) => {
-          if (places.has(id)) places.set(id, { userId, seenAtMs })
+        keep: (nextLookMs) => {
+          if (places.has(id)) places.set(id, { userId, nextLookMs })
         },
         close: () => void places.delete(id),
       }
@@ -113,6 +113,7 @@ export function watchEvents(
         yield page
         at = page.next
         if (page.hasMore) continue
+        place.keep(deps.now() + waitMs)
         await pause(waitMs, signal)
         waitMs = page.events.length > 0 ? pace.minWaitMs : Math.min(pace.maxWaitMs, waitMs * 1.5)
       }

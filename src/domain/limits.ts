@@ -125,7 +125,7 @@ const placeOf = (deps: LimitDeps, accountKey: string): Promise<string> =>
   pseudonym(deps.keys.peppers, "place", accountKey, callerAddress(deps))
 
 /** Has somebody logged in to this account from the caller's network address? Never so without an address. */
-export const isFromKnownPlace = async (deps: LimitDeps, accountKey: string): Promise<boolean> =>
+const isFromKnownPlace = async (deps: LimitDeps, accountKey: string): Promise<boolean> =>
   callerAddress(deps) !== UNKNOWN_ADDRESS &&
   (await isKnownPlace(deps.db, await placeOf(deps, accountKey), deps.now() - PLACE_LIFETIME_MS))
 

@@ -11,6 +11,7 @@ import {
   findUser,
   findUserByEmailKey,
   setPasswordHash,
+  upgradePasswordHash,
 } from "../db/users.ts"
 import { runBatch } from "../db/client.ts"
 import { AppError } from "../errors.ts"
@@ -32,6 +33,28 @@ type Deps = Pick<Powers, "db" | "keys" | "mailer" | "now" | "policy" | "request"
 function hashAnew(deps: Deps, user: User, password: string): Promise<string> {
   const like = isOutdated(deps.keys.peppers, user.passwordHash) ? null : user.passwordHash
   return deps.hashing.takeTurn(() => hashPassword(deps.keys.peppers, password, like))
+}
+
+/**
+ * After a password was found right: hashes it anew where parameters or pepper have changed. Of several that do so at the
+ * same moment one replaces the hash; the others check the password against the one that is there by then.
+ * @returns the user with the hash that is stored now, or as they were where that is of another password by now
+ * @throws AppError `busy`
+ */
+export async function withFreshHash(deps: Deps, user: User, password: string): Promise<User> {
+  const { peppers } = deps.keys
+  if (!isOutdated(peppers, user.passwordHash)) return user
+  return deps.hashing.takeTurn(async () => {
+    let stored = await findUser(deps.db, user.id)
+    if (stored?.passwordHash === user.passwordHash) {
+      const fresh = await hashPassword(peppers, password)
+      await runBatch(deps.db, [upgradePasswordHash(deps.db, user.id, user.passwordHash, fresh)])
+      stored = await findUser(deps.db, user.id)
+      if (stored?.passwordHash === fresh) return stored
+    }
+    if (stored === undefined) return user
+    return (await checkPassword(peppers, password, stored.passwordHash)).matches ? stored : user
+  })
 }
 
 const changeNotice = (deps: Deps, user: User): AccountMail =>
@@ -139,7 +162,7 @@ export async function requirePassword(
   await takeLimit(deps, "password-change", caller.userId)
   const user = await findUser(deps.db, caller.userId)
   const { matches } = await deps.hashing.takeTurn(() => checkPassword(deps.keys.peppers, password, user?.passwordHash ?? null))
-  if (user !== undefined && matches) return user
+  if (user !== undefined && matches) return withFreshHash(deps, user, password)
   await runBatch(deps.db, [auditEvent(deps, refusal, caller.userId, caller.userId, { reason: "wrong_password" })])
   throw wrongPassword(field)
 }
@@ -167,6 +190,8 @@ export async function changePassword(deps: Deps, caller: Caller, current: string
       changeNotice(deps, user),
     )
   } catch (error) {
-    throw isConstraintFailure(error) ? wrongPassword(field) : error
+    if (!isConstraintFailure(error)) throw error
+    await runBatch(deps.db, [auditEvent(deps, "password.change_refused", caller.userId, caller.userId, { reason: "raced" })])
+    throw wrongPassword(field)
   }
 }

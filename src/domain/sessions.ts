@@ -103,6 +103,7 @@ export async function startSession(
     else await commitWithMail(deps, statements, notice)
   } catch (error) {
     if (!isConstraintFailure(error)) throw error
+    await runBatch(deps.db, [auditEvent(deps, "session.refused", null, userId, { reason: "raced" })])
     const detail = "The password, the second factor or the account was changed, or the code used, at this moment. Log in again."
     const code = proof.factorId === null ? "invalid_credentials" : "invalid_second_factor"
     throw new AppError(code, { detail, reason: "proof out of date" })

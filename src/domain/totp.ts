@@ -24,9 +24,9 @@ import {
   deleteFactor,
   deleteRecoveryCodes,
   findFactor,
+  findRecoveryCode,
   insertFactor,
   insertRecoveryCodes,
-  isUnusedRecoveryCode,
   resealFactor,
 } from "../db/totp.ts"
 import { type User, confirmProof, confirmUser, endSessionsOf, findUser } from "../db/users.ts"
@@ -83,24 +83,29 @@ async function upkeep(deps: Deps, factor: TotpFactor, secret: Uint8Array<ArrayBu
 }
 
 type RightCode = { isRecovery: boolean; statements: Statement[] }
+/** Why a code was refused, for the audit trail alone: callers hear the same of all. */
+type CodeFault = "wrong_code" | "replayed_code" | "unknown_recovery_code" | "used_recovery_code"
+type CheckedCode = RightCode | { fault: CodeFault }
 
 /**
  * Checks a code of an active factor, or a recovery code; only the former can be guessed and is counted.
- * @returns the statements that use it up, or null for a wrong one
+ * @returns the statements that use it up, or what is wrong with it
  * @throws AppError `too_many_requests`, `key_unavailable`
  */
-async function checkCode(deps: Deps, user: User, factor: TotpFactor, code: string, limit: GuessLimit): Promise<RightCode | null> {
+async function checkCode(deps: Deps, user: User, factor: TotpFactor, code: string, limit: GuessLimit): Promise<CheckedCode> {
   const recoveryHash = await hashRecoveryCode(user.id, code)
   if (recoveryHash !== null) {
-    if (!(await isUnusedRecoveryCode(deps.db, user.id, recoveryHash))) return null
+    const known = await findRecoveryCode(deps.db, user.id, recoveryHash)
+    if (known?.usedAtMs !== null) return { fault: known === undefined ? "unknown_recovery_code" : "used_recovery_code" }
     const used = auditEvent(deps, "second_factor.recovery_code_used", user.id, user.id)
     return { isRecovery: true, statements: [...claimRecoveryCode(deps.db, user.id, recoveryHash, deps.now()), used] }
   }
   await takeGuess(deps, limit, user.id, () => tellOfGuessing(deps, user, limit))
   const secret = await secretOf(deps, factor)
   const step = matchTotpStep(secret, code.replaceAll(/\s/g, ""), deps.now())
+  if (step === null) return { fault: "wrong_code" }
   // RFC 6238 section 5.2: a code that was taken is not taken again.
-  if (step === null || step <= factor.lastStep) return null
+  if (step <= factor.lastStep) return { fault: "replayed_code" }
   const statements = [claimStep(deps.db, user.id, step), ...(await upkeep(deps, factor, secret))]
   return { isRecovery: false, statements: [...statements, ...(await forgetGuesses(deps, limit, user.id))] }
 }
@@ -134,18 +139,22 @@ export async function proveSecondFactor(deps: Deps, user: User, code: string | n
       detail: "Log in again with the same fields and the code of your authenticator app, or a recovery code, in the field code.",
     })
   }
-  const right = await checkCode(deps, user, factor, code, "second-factor")
-  if (right === null) {
-    await runBatch(deps.db, [auditEvent(deps, "second_factor.refused", null, user.id)])
+  const checked = await checkCode(deps, user, factor, code, "second-factor")
+  if ("fault" in checked) {
+    await runBatch(deps.db, [auditEvent(deps, "second_factor.refused", null, user.id, { reason: checked.fault })])
     throw new AppError("invalid_second_factor", {
       detail: "The code is wrong, too old or used before. Wait for the app's next one; its clock must be right.",
     })
   }
-  const left = right.isRecovery ? (await countUnusedRecoveryCodes(deps.db, user.id)) - 1 : 0
+  const left = checked.isRecovery ? (await countUnusedRecoveryCodes(deps.db, user.id)) - 1 : 0
   const message = recoveryCodeUsedMessage({ publicOrigin: deps.policy.publicOrigin, left })
-  const notice = right.isRecovery ? noticeTo(user, "recovery_code_used", message) : null
-  return { factorId: factor.id, statements: right.statements, notice }
+  const notice = checked.isRecovery ? noticeTo(user, "recovery_code_used", message) : null
+  return { factorId: factor.id, statements: checked.statements, notice }
 }
+
+/** Recovery codes are not counted as guesses, so whoever is logged in can send wrong ones as often as they like. */
+const noteRefusedChange = (deps: Deps, { userId }: Caller, reason: CodeFault | "raced"): Promise<void> =>
+  runBatch(deps.db, [auditEvent(deps, "second_factor.change_refused", userId, userId, { reason, oncePerMs: ONCE_MS })])
 
 /** Runs a change of the second factor; what does not hold any more at that moment is told as `otherwise`. */
 async function commitChange(
@@ -159,7 +168,9 @@ async function commitChange(
   try {
     await (notice === null ? runBatch(deps.db, all) : commitWithMail(deps, all, notice))
   } catch (error) {
-    throw isConstraintFailure(error) ? otherwise : error
+    if (!isConstraintFailure(error)) throw error
+    await noteRefusedChange(deps, caller, "raced")
+    throw otherwise
   }
 }
 
@@ -192,10 +203,8 @@ async function newRecoveryCodes(userId: string): Promise<{ codes: string[]; hash
   return { codes, hashes: hashes.filter((hash) => hash !== null) }
 }
 
-/** Recovery codes are not counted as guesses, so whoever is logged in can send wrong ones as often as they like. */
-async function refuseChange(deps: Deps, caller: Caller): Promise<never> {
-  const { userId } = caller
-  await runBatch(deps.db, [auditEvent(deps, "second_factor.change_refused", userId, userId, { oncePerMs: ONCE_MS })])
+async function refuseChange(deps: Deps, caller: Caller, fault: CodeFault): Promise<never> {
+  await noteRefusedChange(deps, caller, fault)
   throw wrongCode()
 }
 
@@ -218,7 +227,7 @@ export async function confirmTotp(deps: Deps, caller: Caller, code: string): Pro
   if (nowMs - factor.createdAtMs >= ENROLMENT_LIFETIME_MS) throw notEnrolled()
   await takeGuess(deps, "second-factor-change", user.id, () => tellOfGuessing(deps, user, "second-factor-change"))
   const step = matchTotpStep(await secretOf(deps, factor), code.replaceAll(/\s/g, ""), nowMs)
-  if (step === null) return refuseChange(deps, caller)
+  if (step === null) return refuseChange(deps, caller, "wrong_code")
   const { codes, hashes } = await newRecoveryCodes(user.id)
   const statements = [
     activateFactor(deps.db, user.id, factor.id, step, nowMs),
@@ -237,8 +246,9 @@ export async function confirmTotp(deps: Deps, caller: Caller, code: string): Pro
 async function requireCode(deps: Deps, caller: Caller, code: string) {
   const { user, factor } = await userAndFactor(deps, caller)
   if (factor.confirmedAtMs === null) throw notEnrolled()
-  const right = (await checkCode(deps, user, factor, code, "second-factor-change")) ?? (await refuseChange(deps, caller))
-  return { user, factor, statements: right.statements }
+  const checked = await checkCode(deps, user, factor, code, "second-factor-change")
+  if ("fault" in checked) return refuseChange(deps, caller, checked.fault)
+  return { user, factor, statements: checked.statements }
 }
 
 /**

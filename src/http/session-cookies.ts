@@ -22,22 +22,36 @@ export function clearSessionCookies(c: AnyContext): void {
   deleteCookie(c, REFRESH, attributes)
 }
 
+/** Does the request come from our own pages, as far as a browser tells? */
+function isFromOwnSite(c: AnyContext, mayLackOrigin: boolean): boolean {
+  const site = c.req.header("sec-fetch-site")
+  const origin = c.req.header("origin")
+  const isOwnOrigin = origin === undefined ? mayLackOrigin || site === "same-origin" : origin === c.var.deps.policy.publicOrigin
+  return isOwnOrigin && (site === undefined || site === "same-origin" || site === "none")
+}
+
+function crossSite(c: AnyContext): AppError {
+  const own = c.var.deps.policy.publicOrigin
+  const detail = `A session in cookies is good for this service's own pages only: send "Origin: ${own}", or the token as a bearer.`
+  return new AppError("cross_site", { detail })
+}
+
 /**
  * Refuses a request that brings cookies but does not come from our own pages. SameSite keeps other sites out; this also
  * keeps out other hosts of the same site. `Origin` is on every request that changes something.
  * @throws AppError `cross_site`
  */
 function requireOwnSite(c: AnyContext): void {
-  const site = c.req.header("sec-fetch-site")
-  const origin = c.req.header("origin")
-  const isSafe = ["GET", "HEAD"].includes(c.req.method)
-  const isOwn =
-    (origin === undefined ? isSafe || site === "same-origin" : origin === c.var.deps.policy.publicOrigin) &&
-    (site === undefined || site === "same-origin" || site === "none")
-  if (isOwn) return
-  const own = c.var.deps.policy.publicOrigin
-  const detail = `A session in cookies is good for this service's own pages only: send "Origin: ${own}", or the token as a bearer.`
-  throw new AppError("cross_site", { detail })
+  if (!isFromOwnSite(c, ["GET", "HEAD"].includes(c.req.method))) throw crossSite(c)
+}
+
+/**
+ * Refuses to hand out cookies to a page that is not ours: it would log its visitor in to an account of its own choice.
+ * Programs send no `Origin`, browsers always do.
+ * @throws AppError `cross_site`
+ */
+export function requireOwnPage(c: AnyContext): void {
+  if (!isFromOwnSite(c, true)) throw crossSite(c)
 }
 
 function cookie(c: AnyContext, name: string): string | null {

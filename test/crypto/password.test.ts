@@ -54,11 +54,11 @@ describe("a stored password", () => {
     }
   })
 
-  it("notices a difference in its last byte, far beyond the 72 that bcrypt would look at", async () => {
+  it("A8: notices a difference in its last byte, far beyond the 72 that bcrypt would look at", async () => {
     expect((await checkPassword(peppers, `${password.slice(0, -1)}e`, stored)).matches).toBe(false)
   })
 
-  it("does the work and matches nothing for nobody", async () => {
+  it("A2: does the work and matches nothing for nobody", async () => {
     expect((await checkPassword(peppers, password, null)).matches).toBe(false)
     expect((await checkPassword(peppers, "", null)).matches).toBe(false)
   })

@@ -1,5 +1,6 @@
 // The README's calls about accounts, as they stand there, and the commands for ops accounts, against `npm start`.
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { connect } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
@@ -7,13 +8,15 @@ import { PROJECT_DIR, type CommandResult, type Service, freePort, printedAccount
 
 const CLIENT = { email: "client@example.net", password: "a password of fifteen or more" }
 const NEW_PASSWORD = "quite another long password"
+/** Good but for its 17 characters: the service is told to ask for 18. */
+const TOO_SHORT = "x7-Kq9.Lm2/vB4wT5"
 
 let stateDir: string
 let service: Service
 
 beforeAll(async () => {
   stateDir = mkdtempSync(join(tmpdir(), "sealpost-accounts-"))
-  service = await startService(["--persist-to", stateDir], await freePort())
+  service = await startService(["--persist-to", stateDir, "--var", "PASSWORD_MIN_LENGTH:18"], await freePort())
 })
 
 afterAll(async () => {
@@ -101,9 +104,9 @@ describe("commands for ops accounts, beside the running service", () => {
     const confirmed = await call("/api/auth/totp/confirm", { code: new TOTP({ secret: secret ?? "" }).generate() })
     expect(confirmed).toMatchObject({ message: "success" })
 
-    const short = await command("reset-password", [account.email], "short")
+    const short = await command("reset-password", [account.email], TOO_SHORT)
     expect(short).toMatchObject({ code: 1 })
-    expect(short.stderr).toContain("at least 15 characters")
+    expect(short.stderr).toContain("at least 18 characters")
     expect(await me(accessToken)).toBe(200)
     const reset = await command("reset-password", [account.email], NEW_PASSWORD)
     expect(reset).toMatchObject({ code: 0, stderr: "" })
@@ -116,6 +119,17 @@ describe("commands for ops accounts, beside the running service", () => {
     const removed = await command("reset-password", [account.email, "--remove-totp"], NEW_PASSWORD)
     expect(removed.stdout).toContain("The second factor is removed.")
     expect(await me((await logIn(fresh)).accessToken)).toBe(200)
+  })
+
+  it("make accounts by the password rules that the service itself has", async () => {
+    const email = "second@example.com"
+    const signUp = await post("/api/client/signup", { email, password: TOO_SHORT })
+    expect(await signUp.json()).toMatchObject({ errors: [{ field: "password", rule: "too_short" }] })
+    const short = await command("create", ["--email", email], TOO_SHORT)
+    expect(short).toMatchObject({ code: 1, stderr: "The password needs at least 18 characters.\n" })
+    expect(await post("/api/ops/login", { email, password: TOO_SHORT })).toMatchObject({ status: 401 })
+    expect(await command("create", ["--email", email], `${TOO_SHORT}z`)).toMatchObject({ code: 0, stderr: "" })
+    expect(await post("/api/ops/login", { email, password: `${TOO_SHORT}z` })).toMatchObject({ status: 200 })
   })
 
   it("refuse what is no ops account, and what is not understood, changing nothing", async () => {
@@ -131,6 +145,39 @@ describe("commands for ops accounts, beside the running service", () => {
       expect(result).toMatchObject({ code: 1 })
       expect(result.stderr).toContain(message)
       expect(result.stderr).not.toContain("    at ")
+    }
+  })
+})
+
+describe("B16: two requests on one connection", () => {
+  /** Everything that comes back for two requests that are sent at once. */
+  function pipelined(first: string, second: string): Promise<string> {
+    const { hostname, port } = new URL(service.origin)
+    const request = (authorization: string, end: string): string =>
+      `GET /api/auth/me HTTP/1.1\r\nHost: ${hostname}:${port}\r\nAuthorization: ${authorization}\r\n${end}\r\n`
+    return new Promise((resolve, reject) => {
+      const socket = connect(Number(port), hostname)
+      let text = ""
+      socket.on("data", (chunk: Buffer) => (text += chunk.toString()))
+      socket.on("error", reject)
+      socket.on("close", () => {
+        resolve(text)
+      })
+      socket.write(request(first, "") + request(second, "Connection: close\r\n"))
+    })
+  }
+
+  it("know nothing of each other: neither a broken login nor a good one lasts", async () => {
+    const { email } = printedAccount(service.output())
+    const { accessToken } = await (
+      await post("/api/ops/login", { email, password: NEW_PASSWORD })
+    ).json<{ accessToken: string }>()
+    const statuses = (text: string): (string | undefined)[] =>
+      Array.from(text.matchAll(/HTTP\/1\.1 (\d{3})/g), ([, status]) => status)
+    const good = `Bearer ${accessToken}`
+    for (const broken of ["Bearer", "AWS4-HMAC-SHA256 Credential=ops/", `Basic ${btoa(`${email}:x`)}`, "Bearer x.y.z"]) {
+      expect(statuses(await pipelined(broken, good)), broken).toEqual(["401", "200"])
+      expect(statuses(await pipelined(good, broken)), broken).toEqual(["200", "401"])
     }
   })
 })

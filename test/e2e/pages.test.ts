@@ -76,7 +76,7 @@ async function signUp(email: string): Promise<string> {
 const shows = (sentence: RegExp) => expect.poll(() => page.locator("#result").textContent()).toMatch(sentence)
 
 describe("the page that proves an address", () => {
-  it("changes nothing by being fetched or run; the button confirms, once and for all", async () => {
+  it("C7, C8: changes nothing by being fetched or run; the button confirms, once and for all", async () => {
     const email = "reader@example.net"
     const link = await signUp(email)
     for (const method of ["GET", "HEAD"]) expect((await fetch(link.split("#")[0] ?? "", { method })).status).toBe(200)

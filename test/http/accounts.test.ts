@@ -33,7 +33,7 @@ describe("sign-up", () => {
     expect(JSON.stringify(mail?.body)).toContain(`${body.verifyUrl}#${code}`)
   })
 
-  it("looks the same for a known address, whose owner is told by mail and who keeps the account", async () => {
+  it("A4: looks the same for a known address, whose owner is told by mail and who keeps the account", async () => {
     const api = createTestClient()
     const known = await api.newClient()
     const [toKnown, toUnknown] = [
@@ -156,6 +156,31 @@ describe("sign-up", () => {
     }
   })
 
+  it("A1: for a day its password is answered alike, after a resend, a proof and a new password, as that of an unknown address", async () => {
+    const api = createTestClient()
+    const [known, unknown] = [freshEmail(), freshEmail()]
+    for (const email of [known, unknown]) {
+      await api.signUp(email)
+      await api.request(resend, { json: { email } })
+    }
+    const answer = async (email: string): Promise<string> => {
+      const response = await api.request("/api/client/login", { json: { email, password: PASSWORD } })
+      return `${String(response.status)} ${(await response.text()).replaceAll(/[0-9a-f-]{36}/g, "…")}`
+    }
+    expect(await answer(known)).toBe(await answer(unknown))
+    const again = await api.request(resend, { json: { email: known } })
+    const handle = handleIn((await again.json<{ verifyUrl: string }>()).verifyUrl)
+    expect((await api.request(verify, { json: { handle, code: await api.codeFor(known) } })).status).toBe(200)
+    const { accessToken: token } = await api.logIn("client", known)
+    const json = { currentPassword: PASSWORD, newPassword: "quite another long password" }
+    expect((await api.request("/api/auth/password/change", { token, json })).status).toBe(200)
+    expect(await answer(known)).toContain("email_not_verified")
+    expect(await answer(known)).toBe(await answer(unknown))
+    api.clock.nowMs += 24 * 60 * 60_000
+    expect(await answer(known)).toContain("invalid_credentials")
+    expect(await answer(known)).toBe(await answer(unknown))
+  })
+
   it("after several sign-ups resends a code that counts with the password of one of them, for that one", async () => {
     const email = freshEmail()
     const [stranger, owner] = [createTestClient(), createTestClient()]
@@ -215,6 +240,10 @@ describe("sign-up", () => {
     [{ email: "a@example.com\r\nBcc: b@example.com" }, "email", "email"],
     [{ email: "a@example.com,b@example.com" }, "email", "email"],
     [{ email: `${"x".repeat(65)}@example.com` }, "email", "email"],
+    [{ email: `x@${"example.".repeat(40)}com` }, "email", "email"],
+    [{ email: '"quoted local"@example.com' }, "email", "email"],
+    [{ email: "p\u0430yments@example.com" }, "email", "email"],
+    [{ email: "Name <a@example.com>" }, "email", "email"],
     [{ email: ["a@example.com"] }, "email", "invalid_type"],
     [{ email: undefined }, "email", "invalid_type"],
     [{ password: "fourteen chars" }, "password", "too_short"],
@@ -222,7 +251,7 @@ describe("sign-up", () => {
     [{ password: 123456789012345 }, "password", "invalid_type"],
     [{ role: "ops" }, "role", "unknown_field"],
     [{ verifiedAtMs: 1 }, "verifiedAtMs", "unknown_field"],
-  ])("with %j is refused, naming field and rule", async (change, field, rule) => {
+  ])("A10, A13: with %j is refused, naming field and rule", async (change, field, rule) => {
     const api = createTestClient()
     const good = { email: freshEmail(), password: PASSWORD }
     const before = (await api.db.select().from(users)).length
@@ -232,6 +261,18 @@ describe("sign-up", () => {
     expect((await api.request("/api/client/signup", { json: good })).status).toBe(202)
   })
 
+  it("A13: to a domain of look-alike letters is another address than the one it looks like, mailed to its ASCII form alone", async () => {
+    const api = createTestClient()
+    const local = freshEmail().split("@")[0] ?? ""
+    const ascii = `${local}@xn--exmple-4nf.com`
+    const { handle } = await api.signUp(`${local}@ex\u0430mple.com`)
+    const mails = await api.mailsTo(ascii)
+    expect(mails).toMatchObject([{ body: { personalizations: [{ to: [{ email: ascii }] }] } }])
+    expect(await api.mailsTo(`${local}@example.com`)).toEqual([])
+    expect((await api.request(verify, { json: { handle, code: await api.codeFor(ascii) } })).status).toBe(200)
+    await api.logIn("client", ascii.toUpperCase())
+  })
+
   it("lists every wrong field at once", async () => {
     const problem = await createTestClient().problem("/api/client/signup", { json: { email: "x", password: "y", z: 1 } })
     expect(problem.errors?.map(({ field }) => field).sort()).toEqual(["email", "password", "z"])
@@ -239,7 +280,7 @@ describe("sign-up", () => {
 })
 
 describe("proof of address", () => {
-  it("takes handle and code once, and says yes again when repeated", async () => {
+  it("C1, C8: takes handle and code once, whoever sends them first, and says yes again when repeated", async () => {
     const api = createTestClient()
     const email = freshEmail()
     const { handle } = await api.signUp(email)
@@ -251,7 +292,7 @@ describe("proof of address", () => {
     expect((await api.db.select().from(users)).find((user) => user.email === email)?.verifiedAtMs).toBe(api.clock.nowMs)
   })
 
-  it("refuses a wrong code, somebody else's code, and a handle that is not one, alike", async () => {
+  it("C2: refuses a wrong code, somebody else's code, and a handle that is not one, alike", async () => {
     const api = createTestClient()
     const [mine, other] = [freshEmail(), freshEmail()]
     const { handle } = await api.signUp(mine)
@@ -270,7 +311,7 @@ describe("proof of address", () => {
     expect((await api.request(verify, { json: { handle, code } })).status).toBe(200)
   })
 
-  it("gives ten tries, counted exactly also when they come at once", async () => {
+  it("C11: gives ten tries, counted exactly also when they come at once", async () => {
     const api = createTestClient()
     const email = freshEmail()
     const { handle } = await api.signUp(email)
@@ -320,7 +361,7 @@ describe("proof of address", () => {
     await api.logIn("client", email)
   })
 
-  it("resends nothing to strangers and to the proven, and says the same", async () => {
+  it("A4: resends nothing to strangers and to the proven, and says the same", async () => {
     const api = createTestClient()
     const known = await api.newClient()
     const stranger = freshEmail()
@@ -333,7 +374,7 @@ describe("proof of address", () => {
     expect(await api.mailsTo(known.email)).toHaveLength(1)
   })
 
-  it("resends nothing to the disabled either, and says the same", async () => {
+  it("A4: resends nothing to the disabled either, and says the same", async () => {
     const api = createTestClient()
     const { email } = await api.newClient()
     await api.db.$client.prepare("update users set disabled_at_ms = 1 where email = ?").bind(email).run()
@@ -351,7 +392,27 @@ describe("proof of address", () => {
     expect(await api.mailsTo(pending)).toHaveLength(2)
   })
 
-  it("has a page that changes nothing by being loaded", async () => {
+  it("C4: leaves earlier codes good when more mails are sent, until one is used; past the limit none is sent", async () => {
+    const api = createTestClient()
+    const email = freshEmail()
+    const { handle } = await api.signUp(email)
+    const proofs = [{ handle, code: await api.codeFor(email) }]
+    for (let i = 0; i < 4; i++) {
+      const response = await api.request(resend, { json: { email } })
+      const { verifyUrl } = await response.json<{ verifyUrl: string }>()
+      proofs.push({ handle: handleIn(verifyUrl), code: await api.codeFor(email) })
+    }
+    const refused = await api.request(resend, { json: { email } })
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "3600"])
+    expect(await api.mailsTo(email)).toHaveLength(5)
+    expect((await api.request(verify, { json: proofs[1] })).status).toBe(200)
+    for (const json of [proofs[0], proofs[2], proofs[4]]) {
+      expect(await api.problem(verify, { json })).toMatchObject({ status: 410, code: "verification_expired" })
+    }
+    expect((await api.db.select().from(users)).filter((user) => user.emailKey === email)).toHaveLength(1)
+  })
+
+  it("C7, C10: has a page that changes nothing by being loaded, and loads and tells nothing elsewhere", async () => {
     const api = createTestClient()
     const email = freshEmail()
     const { verifyUrl, handle } = await api.signUp(email)
@@ -361,7 +422,9 @@ describe("proof of address", () => {
       expect(page.headers.get("content-type")).toBe("text/html; charset=UTF-8")
       expect(page.headers.get("content-security-policy")).toContain("script-src 'self'")
       expect(page.headers.get("content-security-policy")).toContain("form-action 'none'")
-      if (method === "GET") expect(await page.text()).toContain('method="post"')
+      const html = await page.text()
+      if (method === "GET") expect(html).toContain('method="post"')
+      expect(html.replaceAll(/(?:src|href)="\/[a-z.-]+"/g, "")).not.toMatch(/src=|href=|https?:/)
       expect(page.headers.get("referrer-policy")).toBe("no-referrer")
     }
     expect((await api.db.select().from(users)).filter((user) => user.email === email)).toEqual([])
@@ -370,7 +433,7 @@ describe("proof of address", () => {
 })
 
 describe("login", () => {
-  it("tells an unproven client so, only with the right password, and gives no token", async () => {
+  it("A1: tells an unproven client so, only with the right password, and gives no token", async () => {
     const api = createTestClient()
     const email = freshEmail()
     await api.signUp(email)
@@ -384,7 +447,7 @@ describe("login", () => {
     })
   })
 
-  it("fails alike for unknown, wrong, disabled and other-role accounts", async () => {
+  it("A1: fails alike for unknown, wrong, disabled and other-role accounts", async () => {
     const api = createTestClient()
     const client = await api.newClient()
     const ops = await api.newOps()

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from "vitest"
 import { createApp } from "../../src/app.ts"
 import { outbox, sessions, users } from "../../src/db/schema.ts"
 import { realDocument } from "../support/documents.ts"
-import { type ProblemBody, type RequestOptions, type TestClient, createTestClient } from "../support/client.ts"
+import { ORIGIN, type ProblemBody, type RequestOptions, type TestClient, createTestClient } from "../support/client.ts"
 
 const MISSING = "00000000-0000-4000-8000-000000000000"
 const GONE = "404 not_found"
@@ -382,6 +382,48 @@ describe("with the right login", () => {
     async (route, row) => {
       // A name, for the path that has one.
       expect(await told(route, "a.docx", { token: (row.for === "ops" ? ops : client).token })).not.toMatch(/^40[134]/)
+    },
+  )
+})
+
+describe("L7: with a browser's session in cookies", () => {
+  const foreign: Record<string, Record<string, string>> = {
+    "another site": { Origin: "https://evil.example", "Sec-Fetch-Site": "cross-site" },
+    "a sibling host": { Origin: "https://other.sealpost.test", "Sec-Fetch-Site": "same-site" },
+    "an origin that is none": { Origin: "null" },
+    "a link on a sibling host": { "Sec-Fetch-Site": "same-site" },
+  }
+  const own = { Origin: ORIGIN, "Sec-Fetch-Site": "same-origin" }
+  const safe = ["GET", "HEAD"]
+
+  it.each(guarded)("%s is refused to every page but our own, and changes nothing", async (route, row) => {
+    const id = await firstThing(row)
+    const who = row.for === "ops" ? ops : client
+    const Cookie = `__Host-sealpost_access=${who.token}`
+    const before = await world()
+    for (const [page, headers] of Object.entries(foreign)) {
+      expect(await told(route, id, { headers: { Cookie, ...headers } }), page).toBe("403 cross_site")
+    }
+    const isSafe = safe.includes(split(route)[0])
+    if (!isSafe) expect(await told(route, id, { headers: { Cookie } }), "no origin").toBe("403 cross_site")
+    expect(await world()).toBe(before)
+    // The twin, with a session of its own where the call may end it.
+    const token = row.for === "login" ? (await api.logIn("client", who.email)).accessToken : who.token
+    const twin = { Cookie: `__Host-sealpost_access=${token}`, ...(isSafe ? {} : own) }
+    expect(await told(route, id, { headers: twin })).not.toMatch(/^401|^403/)
+  })
+
+  it.each(Object.entries(matrix).filter(([route, row]) => row.for === "anyone" && !safe.includes(split(route)[0])))(
+    "%s does nothing in the name of whoever brings them",
+    async (route) => {
+      const Cookie = `__Host-sealpost_access=${client.token}; __Host-sealpost_refresh=x`
+      const headers = { Cookie, ...foreign["another site"] }
+      const without = await told(route, "x", { headers: foreign["another site"] ?? {} })
+      // Only the refresh takes its token from a cookie.
+      const refused = route === "POST /api/auth/refresh"
+      const options = refused ? { headers, json: {} } : { headers }
+      expect(await told(route, "x", options)).toBe(refused ? "403 cross_site" : without)
+      if (refused) expect(await told(route, "x", { headers: { Cookie, ...own }, json: {} })).toBe("401 invalid_token")
     },
   )
 })

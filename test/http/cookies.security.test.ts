@@ -72,7 +72,23 @@ describe("L8: a session in cookies", () => {
     expect((await api.request("/api/auth/logout", { method: "POST", headers: own })).status).toBe(200)
   })
 
-  it("is not taken from a cookie without the prefix, or with white space before it", async () => {
+  it.each<[string, Record<string, string>]>([
+    ["another site's page", { Origin: "https://evil.example", "Sec-Fetch-Site": "cross-site" }],
+    ["a sibling host's page", { Origin: "https://other.sealpost.test", "Sec-Fetch-Site": "same-site" }],
+    ["a page without an origin", { Origin: "null" }],
+    ["another site, as the fetch metadata tell", { "Sec-Fetch-Site": "cross-site" }],
+  ])("L7: is not given to %s, which would log its visitor in to an account of its choice", async (_, headers) => {
+    const api = createTestClient()
+    const { email } = await api.newClient()
+    const json = { email, password: PASSWORD, cookies: true }
+    const refused = await api.request("/api/client/login", { json, headers })
+    expect([refused.status, refused.headers.get("set-cookie")]).toEqual([403, null])
+    expect(await refused.json()).toMatchObject({ code: "cross_site" })
+    const own = { Origin: ORIGIN, "Sec-Fetch-Site": "same-origin" }
+    expect((await api.request("/api/client/login", { json, headers: own })).headers.getSetCookie()).toHaveLength(2)
+  })
+
+  it("B8: is not taken from a cookie without the prefix, or with white space before it", async () => {
     const { api, cookie } = await browser()
     for (const fake of [
       cookie.replaceAll("__Host-", ""),

@@ -150,7 +150,7 @@ describe("requests that are wrong as such", () => {
     "Basic TOKEN",
     "Bearer TOKEN,Bearer TOKEN",
     "Bearer TOKEN x",
-  ])("refuse the header %j, and accept the same token in the right one", async (header) => {
+  ])("B8: refuse the header %j, and accept the same token in the right one", async (header) => {
     const api = createTestClient()
     const { tokens } = await api.newClient()
     const headers = { Authorization: header.replaceAll("TOKEN", tokens.accessToken) }

@@ -90,7 +90,7 @@ const calls: Call[] = [
 
 describe("every open call", () => {
   it.each(calls)(
-    "N1, N2: $path is limited by $limit, exactly, with Retry-After and RateLimit",
+    "N1, N2, C11: $path is limited by $limit, exactly, with Retry-After and RateLimit",
     async ({ limit, path, json, ok, own }) => {
       const api = createTestClient()
       const email = freshEmail()
@@ -138,7 +138,7 @@ describe("every open call", () => {
     expect(await codesOf([from("203.0.113.78"), from(freshAddress())])).toEqual(["wrong_code", "wrong_code"])
   })
 
-  it("gives a strict shared bucket to whoever has no address", async () => {
+  it("N4: gives a strict shared bucket to whoever has no address", async () => {
     const quota = LIMITS["verify-address"].quota / UNKNOWN_ADDRESS_DIVISOR
     const api = createTestClient()
     const from = (address: string): Promise<Response> =>
@@ -253,6 +253,36 @@ describe("N8: mails to one mailbox", () => {
     const codes = await codesOf(Array.from({ length: 40 }, () => api.request(resend, { json: { email } })))
     expect([countOf(codes, "ok"), countOf(codes, "too_many_requests")]).toEqual([4, 36])
     expect(await api.mailsTo(email)).toHaveLength(5)
+  })
+})
+
+describe("N7, N8: a mailbox whose mails are used up", () => {
+  it("is refused alike from where its owner logs in and from anywhere else, account or not", async () => {
+    const owner = createTestClient()
+    const { email } = await owner.newClient()
+    const unknown = freshEmail()
+    const shapes = new Set<string>()
+    for (const [path, name] of [
+      [forgot, "reset-mail"],
+      [resend, "signup-mail"],
+    ] as const) {
+      for (const address of [email, unknown]) await createTestClient().request(path, { json: { email: address } })
+      await setCounters(owner, name, LIMITS[name].quota)
+      for (const [from, address] of [
+        [owner, email],
+        [createTestClient(), email],
+        [owner, unknown],
+      ] as const) {
+        const response = await from.request(path, { json: { email: address } })
+        const body = (await response.text()).replaceAll(/[0-9a-f-]{36}/g, "…")
+        shapes.add(JSON.stringify([name, response.status, response.headers.get("ratelimit-policy"), body]))
+      }
+      owner.clock.nowMs += LIMITS[name].windowMs
+      expect((await owner.request(path, { json: { email } })).status).toBe(202)
+      owner.clock.nowMs -= LIMITS[name].windowMs
+    }
+    expect([...shapes]).toHaveLength(2)
+    for (const shape of shapes) expect(shape).toContain("429")
   })
 })
 

@@ -153,6 +153,77 @@ describe("a stored password", () => {
   })
 })
 
+describe("many logins right after a pepper was added", () => {
+  /** A service with a new pepper, and the answers to several logins of one client at once, each with the hash after it. */
+  async function together(password: string) {
+    const old = createTestClient()
+    const { email } = await old.newClient()
+    const hashOf = async () => (await old.db.select().from(users)).find((user) => user.email === email)?.passwordHash ?? ""
+    const before = await hashOf()
+    const api = createTestClient({ PASSWORD_PEPPERS: `${newKeyRingEntry(2)},${old.env.PASSWORD_PEPPERS}` })
+    const hashes = new Set<string>()
+    const logins = Array.from({ length: 8 }, async () => {
+      const { status } = await api.request(login, { json: { email, password } })
+      hashes.add(await hashOf())
+      return status
+    })
+    return { api, email, before, statuses: await Promise.all(logins), hashes: [...hashes] }
+  }
+
+  it("A17: all succeed, and hash the password anew once", async () => {
+    const { api, email, statuses, hashes } = await together(PASSWORD)
+    expect(statuses).toEqual(Array.from({ length: 8 }, () => 200))
+    expect(hashes).toHaveLength(1)
+    expect(hashes[0]).toContain("keyid=2$")
+    await api.logIn("client", email)
+  })
+
+  it("A17: with a wrong password all fail, and change nothing", async () => {
+    const { statuses, hashes, before } = await together(`${PASSWORD}x`)
+    expect(statuses).toEqual(Array.from({ length: 8 }, () => 401))
+    expect(hashes).toEqual([before])
+  })
+
+  it.each([
+    ["another isolate has hashed it anew", PASSWORD, 200],
+    ["its owner has changed it", NEW_PASSWORD, 401],
+  ] as const)("A17: a hash that is another by the time of the rehash, because %s", async (_, meanwhile, status) => {
+    const old = createTestClient()
+    const { email } = await old.newClient()
+    const ringText = `${newKeyRingEntry(2)},${old.env.PASSWORD_PEPPERS}`
+    const ring = parseKeyRing(ringText)
+    if (typeof ring === "string") throw new Error(ring)
+    const other = await hashPassword(await mapKeyRing(ring, importPepper), meanwhile)
+    const replace = () => old.db.$client.prepare("update users set password_hash = ? where email = ?").bind(other, email).run()
+    const { db } = old
+    const batch = db.batch.bind(db)
+    let isFirst = true
+    const late = Object.assign(Object.create(db) as typeof db, {
+      batch: async (...args: Parameters<typeof db.batch>) => {
+        if (isFirst) await replace()
+        isFirst = false
+        return batch(...args)
+      },
+    })
+    const racing = createTestClient({ PASSWORD_PEPPERS: ringText }, { db: late })
+    expect((await racing.request(login, { json: { email, password: PASSWORD } })).status).toBe(status)
+    expect((await db.select().from(users)).find((user) => user.email === email)?.passwordHash).toBe(other)
+  })
+
+  it("A16: the password can be changed at the same moment", async () => {
+    const old = createTestClient()
+    const { email, tokens } = await old.newClient()
+    const api = createTestClient({ PASSWORD_PEPPERS: `${newKeyRingEntry(2)},${old.env.PASSWORD_PEPPERS}` })
+    const json = { currentPassword: PASSWORD, newPassword: NEW_PASSWORD }
+    const [changed] = await Promise.all([
+      api.request(change, { token: tokens.accessToken, json }),
+      api.request(login, { json: { email, password: PASSWORD } }),
+    ])
+    expect(changed.status).toBe(200)
+    await api.logIn("client", email, NEW_PASSWORD)
+  })
+})
+
 describe("a forgotten password", () => {
   it("C5: is chosen anew with the mail's link, once; every session ends, the owner is told, nobody is logged in", async () => {
     const api = createTestClient()

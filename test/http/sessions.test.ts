@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest"
 import { auditEvents, refreshTokens, sessions, users } from "../../src/db/schema.ts"
 import { createDeps } from "../../src/deps.ts"
+import { fromHex, toBase64url } from "../../src/crypto/bytes.ts"
 import { signAccessToken } from "../../src/crypto/access-token.ts"
 import { sealHandle } from "../../src/crypto/verify-handle.ts"
 import { sealLinkToken } from "../../src/crypto/link-token.ts"
@@ -73,7 +74,7 @@ describe("refresh tokens", () => {
     expect((await refresh(api, next.refreshToken)).status).toBe(401)
   })
 
-  it("of parallel tries let exactly one win, and leave one living successor", async () => {
+  it("B10: of parallel tries let exactly one win, and leave one living successor", async () => {
     const api = createTestClient()
     const { tokens } = await api.newClient()
     const responses = await Promise.all(Array.from({ length: 8 }, () => refresh(api, tokens.refreshToken)))
@@ -131,12 +132,18 @@ describe("refresh tokens", () => {
     expect(await refusalsOf(api, id)).toEqual(["raced"])
   })
 
-  it("are stored as hashes only", async () => {
+  it("B14: are stored as hashes only", async () => {
     const api = createTestClient()
     const { tokens } = await api.newClient()
     const rows = await api.db.select().from(refreshTokens)
     expect(rows.every(({ hash }) => /^[0-9a-f]{64}$/.test(hash))).toBe(true)
     expect(JSON.stringify(rows)).not.toContain(tokens.refreshToken)
+    // What is stored cannot be shown in a token's place.
+    for (const refreshToken of rows.map(({ hash }) => hash).slice(-3)) {
+      expect((await refresh(api, refreshToken)).status).toBe(401)
+      expect((await refresh(api, toBase64url(fromHex(refreshToken) ?? new Uint8Array(32)))).status).toBe(401)
+    }
+    expect((await refresh(api, tokens.refreshToken)).status).toBe(200)
   })
 
   it.each(["", "x", "A".repeat(43), "A".repeat(42)])("like %j are refused", async (refreshToken) => {
@@ -164,7 +171,7 @@ describe("refresh tokens", () => {
     expect((await refresh(api, refreshToken)).status).toBe(200)
   })
 
-  it("die after two idle weeks, and after a month however often they are used", async () => {
+  it("B13: die after two idle weeks, and after a month however often they are used", async () => {
     const api = createTestClient()
     const { tokens } = await api.newClient()
     const idle = await api.newClient()
@@ -187,7 +194,7 @@ describe("refresh tokens", () => {
   })
 })
 
-describe("a session ends on the next request", () => {
+describe("B11: a session ends on the next request", () => {
   it.each<[string, (api: TestClient, who: { email: string; tokens: Tokens }) => Promise<unknown>]>([
     ["by logout", (api, { tokens }) => api.request("/api/auth/logout", { method: "POST", token: tokens.accessToken })],
     [
@@ -237,7 +244,7 @@ describe("B13: a session's absolute end", () => {
 })
 
 describe("a disabled account", () => {
-  it("cannot log in, refresh or use its access token; enabled again it can log in", async () => {
+  it("B11: cannot log in, refresh or use its access token; enabled again it can log in", async () => {
     const api = createTestClient()
     const { email, tokens } = await api.newClient()
     const set = (sql: string): Promise<unknown> => api.db.$client.prepare(sql).bind(email).run()

@@ -9,6 +9,7 @@ import { LIMITS } from "../../src/domain/limits.ts"
 import { startSession } from "../../src/domain/sessions.ts"
 import { ENROLMENT_LIFETIME_MS } from "../../src/domain/totp.ts"
 import { newId } from "../../src/ids.ts"
+import { rowsOfKind } from "../support/audit.ts"
 import { PASSWORD, type ProblemBody, type TestClient, type Tokens, createTestClient } from "../support/client.ts"
 import { type Enrolled, enrol, totpCode } from "../support/totp.ts"
 
@@ -202,6 +203,11 @@ describe("a guarded login", () => {
     expect(await logIn(email, code)).toMatchObject(refused)
     expect(await logIn(email, await now(factor))).toMatchObject({ message: "success" })
     expect(await auditOf(email)).toContain("second_factor.refused")
+    const raced = (await rowsOfKind(api, "session.refused")).filter(({ reason }) => reason === "raced")
+    const late = (await rowsOfKind(api, "second_factor.refused")).filter(({ reason }) => reason === "replayed_code")
+    const id = await idOf(email)
+    // Three that came at the same moment, whichever way each lost, and three later ones.
+    expect([...raced, ...late].filter(({ subjectId }) => subjectId === id)).toHaveLength(6)
   })
 
   it("does not take the code that confirmed the enrolment", async () => {
@@ -251,7 +257,10 @@ describe("a guarded login", () => {
     const { email, factor } = await guarded()
     const { quota } = LIMITS["login-account-address"]
     const stranger = elsewhere()
-    for (let i = 0; i < quota; i++) {
+    expect(await logIn(email, undefined, "client", stranger)).toMatchObject({ code: "second_factor_required" })
+    const count = api.db.$client.prepare("update limit_counters set count = ? where key like 'login-account-address:%'")
+    await count.bind(quota - 2).run()
+    for (let i = 0; i < 2; i++) {
       expect(await logIn(email, undefined, "client", stranger)).toMatchObject({ code: "second_factor_required" })
     }
     expect(await logIn(email, await now(factor), "client", stranger)).toMatchObject({ status: 429, code: "too_many_requests" })
@@ -270,6 +279,30 @@ describe("a guarded login", () => {
     expect(mail.content[0]?.value).toContain("8 are left")
     expect((await auditOf(email)).filter((kind) => kind === "second_factor.recovery_code_used")).toHaveLength(2)
     expect(await logIn(email, await now(factor))).toMatchObject({ message: "success" })
+  })
+
+  it("that is refused is told apart in the audit trail, and nowhere else", async () => {
+    const { email, factor } = await guarded()
+    const [recovery = ""] = factor.recoveryCodes
+    const used = await now(factor)
+    for (const code of [used, recovery]) expect(await logIn(email, code)).toMatchObject({ message: "success" })
+    const answers = new Set<string>()
+    const refused = [await wrong(factor), "no code at all", used, recovery, (await guarded()).factor.recoveryCodes[0] ?? ""]
+    for (const code of refused) {
+      const response = await api.request("/api/client/login", { json: { email, password: PASSWORD, code } })
+      const body = (await response.text()).replaceAll(/[0-9a-f-]{36}/g, "…")
+      answers.add(JSON.stringify([response.status, [...response.headers.keys()], body]))
+    }
+    expect(answers.size).toBe(1)
+    const id = await idOf(email)
+    const reasons = (await rowsOfKind(api, "second_factor.refused")).filter(({ subjectId }) => subjectId === id)
+    expect(reasons.map(({ reason }) => reason)).toEqual([
+      "wrong_code",
+      "wrong_code",
+      "replayed_code",
+      "used_recovery_code",
+      "unknown_recovery_code",
+    ])
   })
 
   it("takes no recovery code of somebody else", async () => {

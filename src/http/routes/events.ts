@@ -50,10 +50,6 @@ const lookText = ({ events, next }: EventPage): string =>
 
 function eventStream(c: Context<GuardedEnv>, since: number | null): Response {
   const gone = new AbortController()
-  // Where the runtime says that the reader has gone; elsewhere the stream is cancelled.
-  c.req.raw.signal.addEventListener("abort", () => {
-    gone.abort()
-  })
   const looks = watchEvents(c.var.deps, c.var.caller, since, gone.signal)
   const encoder = new TextEncoder()
   let isBegun = false

@@ -17,7 +17,7 @@ import {
 import { fieldError } from "../../errors.ts"
 import { clientLabel } from "../../protocol/user-agent.ts"
 import { codeField, cursorField, limitField } from "../fields.ts"
-import { clearSessionCookies, refreshCookie, sessionAnswer } from "../session-cookies.ts"
+import { clearSessionCookies, refreshCookie, requireOwnPage, sessionAnswer } from "../session-cookies.ts"
 import { limitFloods } from "../middleware/floods.ts"
 import type { AppEnv, GuardedEnv } from "../types.ts"
 import { jsonBody, limitJson, pathId, queryParameters, requireJson, singleParameters } from "../validate.ts"
@@ -40,6 +40,7 @@ const refreshBody = z.strictObject({
 export const loginRoutes = (role: Role) =>
   new Hono<AppEnv>().post("/login", limitFloods, requireJson, limitJson, jsonBody(loginBody), async (c) => {
     const { email, password, cookies, code } = c.req.valid("json")
+    if (cookies) requireOwnPage(c)
     const login = await checkLogin(c.var.deps, role, parseEmailAddress(email), password, code ?? null)
     return sessionAnswer(c, await startSession(c.var.deps, login, clientLabel(c.req.header("user-agent"))), cookies)
   })
