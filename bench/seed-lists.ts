@@ -23,7 +23,7 @@ export async function seedFiles(db: D1Database, ownerId: string, first: number, 
       .bind(after),
     db
       .prepare(
-        `insert into file_grants select id, 'everyone', null, null, created_at_ms, type, created_at_ms, name_key, size_bytes
+        `insert into file_grants (file_id, audience, client_id, group_id, granted_at_ms, type, created_at_ms, name_key, size_bytes, announced_at_ms) select id, 'everyone', null, null, created_at_ms, type, created_at_ms, name_key, size_bytes, 1
          from files where rowid > ?`,
       )
       .bind(after),

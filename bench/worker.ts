@@ -2,14 +2,18 @@
 // that both run in one isolate. Never deployed.
 //   GET  /bench/plain/ID           the object of a file: R2 → body, piped natively; Range as R2 has it
 //   POST /bench/plain              body → one R2 multipart object in parts of 5 MiB
+//   POST /bench/unchecked/NAME     body → a sealed, published file as by PUT /api/ops/upload/NAME, but never checked
+//   GET  /bench/check/ID           checks a file once more and says what that read
 //   POST /bench/seed               rows of files and clients without bytes, all for everyone, of the one ops account
 //   GET  /bench/reads              rows that lists of files have read since it was last asked
 import { createApp } from "../src/app.ts"
 import { createDeps } from "../src/deps.ts"
 import { findOwnFile } from "../src/domain/files.ts"
 import { authenticate } from "../src/domain/sessions.ts"
+import { createBodySource } from "../src/protocol/body.ts"
 import { countReads, isFileList } from "./count-reads.ts"
 import { seedFiles } from "./seed-lists.ts"
+import { checkStored, receiveUnchecked } from "./unchecked-upload.ts"
 
 const app = createApp()
 /** One for each environment: the app keeps its keys by it. */
@@ -41,18 +45,36 @@ async function seed(request: Request, env: Env): Promise<Response> {
 }
 const PART_BYTES = 5 * 1024 * 1024
 
-/** Authorised and looked up as the sealed download is, so that only sealing makes the difference. */
-async function plainGet(request: Request, env: Env, context: ExecutionContext, fileId: string): Promise<Response> {
+/** Whoever calls, and what the service would work with for them. */
+async function call(request: Request, env: Env, context: ExecutionContext) {
   const deps = await createDeps(env, {
     now: Date.now,
-    request: { id: fileId, clientAddress: null },
+    request: { id: crypto.randomUUID(), clientAddress: null },
     afterwards: (work) => {
       context.waitUntil(work)
     },
     log: () => undefined,
   })
   const caller = await authenticate(deps, request.headers.get("authorization")?.slice("Bearer ".length) ?? "")
-  const { blob } = await findOwnFile(deps, caller.userId, fileId)
+  return { deps, caller }
+}
+
+async function unchecked(request: Request, env: Env, context: ExecutionContext, name: string): Promise<Response> {
+  const { deps, caller } = await call(request, env, context)
+  if (request.body === null) return new Response(null, { status: 400 })
+  await receiveUnchecked(deps, caller.userId, name, createBodySource(request.body as ReadableStream<Uint8Array>).chunks())
+  return new Response("ok")
+}
+
+async function check(request: Request, env: Env, context: ExecutionContext, fileId: string): Promise<Response> {
+  const { deps, caller } = await call(request, env, context)
+  return Response.json(await checkStored(deps, caller, fileId))
+}
+
+/** Authorised and looked up as the sealed download is, so that only sealing makes the difference. */
+async function plainGet(request: Request, env: Env, context: ExecutionContext, fileId: string): Promise<Response> {
+  const { deps, caller } = await call(request, env, context)
+  const { blob } = await findOwnFile(deps, caller, fileId)
   const range = request.headers.has("range") ? { range: request.headers } : {}
   const object = await env.BLOBS.get(blob.objectKey, range)
   return object === null
@@ -78,10 +100,12 @@ async function plainPut(request: Request, env: Env): Promise<Response> {
 
 export default {
   async fetch(request, env, context) {
-    const [, bench, , name = ""] = new URL(request.url).pathname.split("/")
+    const [, bench, what, name = ""] = new URL(request.url).pathname.split("/")
     if (bench !== "bench") return app.fetch(request, countedEnv(env), context)
     if (request.url.endsWith("/bench/seed")) return seed(request, env)
     if (request.url.endsWith("/bench/reads")) return Response.json({ rows: counted?.take() ?? 0 })
+    if (what === "unchecked") return unchecked(request, env, context, name)
+    if (what === "check") return check(request, env, context, name)
     return request.method === "POST" ? plainPut(request, env) : plainGet(request, env, context, name)
   },
 } satisfies ExportedHandler<Env>

@@ -10,11 +10,13 @@ export type OpsAccountRow = {
   createdAtMs: number
   disabledAtMs: number | null
   hasSecondFactor: boolean
+  /** May do with everybody's files what their owners may. */
+  managesAllFiles: boolean
   /** The last login or refresh of a session that is still known. */
   lastUsedAtMs: number | null
 }
 
-const SELECT = `select id, email, created_at_ms, disabled_at_ms,
+const SELECT = `select id, email, created_at_ms, disabled_at_ms, manages_all_files,
   exists (select 1 from totp_factors f where f.user_id = users.id and f.confirmed_at_ms is not null) as has_second_factor,
   (select max(coalesce(s.last_used_at_ms, s.created_at_ms)) from sessions s where s.user_id = users.id) as last_used_at_ms
   from users where role = 'ops'`
@@ -26,6 +28,7 @@ function accountOf(row: Record<string, unknown>): OpsAccountRow {
     createdAtMs: Number(row["created_at_ms"]),
     disabledAtMs: row["disabled_at_ms"] === null ? null : Number(row["disabled_at_ms"]),
     hasSecondFactor: row["has_second_factor"] === 1,
+    managesAllFiles: row["manages_all_files"] === 1,
     lastUsedAtMs: row["last_used_at_ms"] === null ? null : Number(row["last_used_at_ms"]),
   }
 }
@@ -83,5 +86,19 @@ export async function resetOpsPassword(
      ${endEverything(id, nowMs)}
      ${removesTotp ? removal : ""}
      ${await auditSql(secrets, "password.reset", id, nowMs)}`,
+  )
+}
+
+/** Gives or takes the permission to manage everybody's files. Acts on the next request. */
+export async function setManagesAllFiles(
+  place: Place,
+  secrets: Pick<AccountSecrets, "AUDIT_KEYS">,
+  { id }: OpsAccountRow,
+  isGranted: boolean,
+): Promise<void> {
+  await executeSql(
+    place,
+    `update users set manages_all_files = ${isGranted ? "1" : "0"} where id = ${sqlText(id)} and role = 'ops';
+     ${await auditSql(secrets, isGranted ? "permission.granted" : "permission.revoked", id, Date.now())}`,
   )
 }

@@ -1,4 +1,5 @@
 // npm run ops:list | ops:disable -- EMAIL | ops:enable -- EMAIL | ops:reset-password -- EMAIL [--remove-totp]
+// npm run ops:grant -- EMAIL PERMISSION | ops:revoke -- EMAIL PERMISSION
 // Each takes --persist-to DIR, or --remote for the deployed database. The new password comes from OPS_PASSWORD or, where
 // that is not set, from standard input (its first line).
 import "./plain-errors.ts"
@@ -12,14 +13,20 @@ import {
   findOpsAccount,
   listOpsAccounts,
   resetOpsPassword,
+  setManagesAllFiles,
 } from "./ops-accounts.ts"
 import { passwordMinChars, placeSecrets, readPassword } from "./ops-input.ts"
 import { type Place, applyMigrations } from "./wrangler.ts"
+
+/** May do with everybody's files what their owners may. */
+const MANAGE_ALL_FILES = "manage-all-files"
 
 const USAGE = `Usage: npm run ops:list [-- --json]
        npm run ops:disable -- EMAIL
        npm run ops:enable -- EMAIL
        OPS_PASSWORD=… npm run ops:reset-password -- EMAIL [--remove-totp]
+       npm run ops:grant -- EMAIL ${MANAGE_ALL_FILES}
+       npm run ops:revoke -- EMAIL ${MANAGE_ALL_FILES}
 
   --persist-to DIR  the local state to use (default ${DEFAULT_STATE_DIR})
   --remote          the deployed database, instead of a local one
@@ -42,20 +49,24 @@ const time = (ms: number | null): string => (ms === null ? "never" : new Date(ms
 function line(account: OpsAccountRow): string {
   const state = account.disabledAtMs === null ? "enabled" : `disabled since ${time(account.disabledAtMs)}`
   const factor = account.hasSecondFactor ? "second factor" : "password only"
-  return `${account.email}  ${state}  ${factor}  made ${time(account.createdAtMs)}  last used ${time(account.lastUsedAtMs)}`
+  const permissions = account.managesAllFiles ? `  ${MANAGE_ALL_FILES}` : ""
+  return `${account.email}  ${state}  ${factor}${permissions}  made ${time(account.createdAtMs)}  last used ${time(account.lastUsedAtMs)}`
 }
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({ options, allowPositionals: true })
-  const [command, email, ...more] = positionals
+  const [command = "", email, ...rest] = positionals
   if (values.help) {
     console.log(USAGE)
     return
   }
   const isReset = command === "reset-password"
   const isList = command === "list"
-  if (!isReset && !isList && command !== "disable" && command !== "enable") throw new UsageError(USAGE)
-  if (more.length > 0 || (email === undefined) !== isList) throw new UsageError(USAGE)
+  const isPermission = command === "grant" || command === "revoke"
+  if (!isReset && !isList && !isPermission && command !== "disable" && command !== "enable") throw new UsageError(USAGE)
+  if (rest.length !== (isPermission ? 1 : 0) || (email === undefined) !== isList) throw new UsageError(USAGE)
+  if (isPermission && rest[0] !== MANAGE_ALL_FILES)
+    throw new UsageError(`There is no such permission. The only one: ${MANAGE_ALL_FILES}`)
   if ((values["remove-totp"] && !isReset) || (values.json && !isList)) throw new UsageError(USAGE)
   if (values.secrets !== undefined && (isList || !values.remote))
     throw new UsageError("--secrets goes with --remote, and ops:list needs none.")
@@ -82,6 +93,16 @@ async function main(): Promise<void> {
         ? " The second factor is removed."
         : " The second factor stays."
     console.log(`New password set for ${account.email}; all its sessions are over.${factor}`)
+    return
+  }
+  if (isPermission) {
+    const isGranted = command === "grant"
+    if (account.managesAllFiles === isGranted) {
+      console.log(`${account.email} ${isGranted ? "has" : "is without"} ${MANAGE_ALL_FILES} already; nothing was changed.`)
+      return
+    }
+    await setManagesAllFiles(place, secrets, account, isGranted)
+    console.log(`${account.email} ${isGranted ? "may now manage everybody's" : "now manages only its own"} files.`)
     return
   }
   const isDisabled = account.disabledAtMs !== null

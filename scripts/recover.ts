@@ -1,4 +1,4 @@
-// npm run recover -- --database FILE --objects DIR --secrets FILE --out DIR [--json]
+// npm run recover -- --database FILE --objects DIR --secrets FILE --out DIR [--all-versions] [--json]
 // Turns a backup back into documents on any machine with Node: no Worker, no Wrangler, no network, and no code of
 // src/. Each file is written under a temporary name and gets its own only when whole and right; one that cannot be
 // recovered is named with the reason, and the others still are. Only reads what it is given.
@@ -17,12 +17,13 @@ import {
 } from "./recovery-decryptor.ts"
 import { createNamer, safeName } from "./recovery-names.ts"
 
-const USAGE = `Usage: npm run recover -- --database FILE --objects DIR --secrets FILE --out DIR [--json]
+const USAGE = `Usage: npm run recover -- --database FILE --objects DIR --secrets FILE --out DIR [--all-versions] [--json]
 
   --database FILE  copy of the database: an SQL dump of \`wrangler d1 export\`, or an SQLite file
   --objects DIR    folder with one file per R2 object, named by its key
   --secrets FILE   the deployment's secrets: JSON as \`npm run secrets\` writes it, or NAME=value lines
   --out DIR        new or empty folder for the documents and recovered.json
+  --all-versions   older versions of files as well
   --json           print the result as JSON
 The exit code is 0 when every file was recovered. The whole drill: docs/recovery.md`
 
@@ -41,6 +42,9 @@ type Outcome = {
   sha256: string | null
   /** ISO 8601. */
   createdAt: string | null
+  /** ISO 8601: since when it is in the trash; null for a file that is not. */
+  deletedAt: string | null
+  version: number | null
   ownerEmail: string | null
   status: "recovered" | "failed"
   /** Why it failed: a code, and a sentence. */
@@ -156,6 +160,7 @@ function isoTime(ms: unknown): string | null {
   return Math.abs(time) <= MAX_DATE_MS ? new Date(time).toISOString() : null
 }
 
+const numberOrNull = (value: unknown): number | null => (typeof value === "bigint" ? Number(value) : null)
 const textOrNull = (value: unknown): string | null => (typeof value === "string" ? value : null)
 
 type Task = { objectsDir: string; out: string; masterKeys: ReadonlyMap<number, Buffer>; nameFor: (text: string) => string }
@@ -166,7 +171,9 @@ function recoverFile(task: Task, columns: FileColumns, progress: (doneBytes: num
     savedAs: null,
     size: null,
     sha256: null,
-    createdAt: isoTime(columns["created_at_ms"]),
+    createdAt: isoTime(columns["file_created_at_ms"]),
+    deletedAt: isoTime(columns["file_deleted_at_ms"]),
+    version: numberOrNull(columns["version"]),
     ownerEmail: textOrNull(columns["owner_email"]),
     status: "failed",
   }
@@ -181,7 +188,8 @@ function recoverFile(task: Task, columns: FileColumns, progress: (doneBytes: num
         progress(doneBytes, row.sizeBytes)
       })
     })
-    const savedAs = task.nameFor(outcome.name ?? "")
+    const isOld = columns["version"] !== columns["current_version"]
+    const savedAs = task.nameFor(isOld ? `version ${String(row.version)} of ${outcome.name ?? ""}` : (outcome.name ?? ""))
     renameSync(draft, join(task.out, savedAs))
     return { ...outcome, savedAs, status: "recovered" }
   } catch (error) {
@@ -206,6 +214,7 @@ function main(): void {
       objects: { type: "string" },
       secrets: { type: "string" },
       out: { type: "string" },
+      "all-versions": { type: "boolean", default: false },
       json: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -218,7 +227,8 @@ function main(): void {
   if (database === undefined || objects === undefined || secrets === undefined || outDir === undefined)
     throw new UsageError(USAGE)
   const masterKeys = given("--secrets", resolve(secrets), readMasterKeys)
-  const rows = given("--database", resolve(database), readFileRows)
+  const versions = values["all-versions"] ? "all" : "current"
+  const rows = given("--database", resolve(database), (path) => readFileRows(path, versions))
   const objectsDir = given("--objects", resolve(objects), requireFolder)
   const out = given("--out", resolve(outDir), makeEmptyFolder)
 
@@ -226,7 +236,8 @@ function main(): void {
   const progressLine = createProgressLine()
   const outcomes = new Map<string, Outcome>()
   for (const [index, columns] of rows.entries()) {
-    const id = String(columns["id"])
+    const isOld = columns["file_id"] !== null && columns["version"] !== columns["current_version"]
+    const id = isOld ? `${String(columns["id"])}/${String(columns["version"])}` : String(columns["id"])
     const shown = safeName(textOrNull(columns["name"]) ?? "")
     const outcome = recoverFile({ objectsDir, out, masterKeys, nameFor }, columns, (doneBytes, sizeBytes) => {
       const percent = String(Math.floor((100 * doneBytes) / Math.max(1, sizeBytes)))

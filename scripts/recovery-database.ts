@@ -4,7 +4,7 @@
 import { closeSync, openSync, readFileSync, readSync } from "node:fs"
 import { DatabaseSync, constants } from "node:sqlite"
 
-/** A file with its current version's row of `blobs`; whole numbers are bigints, and any column may hold anything. */
+/** A file with one version's row of `blobs`; whole numbers are bigints, and any column may hold anything. */
 export type FileColumns = Record<string, unknown>
 
 const SQLITE_MAGIC = "SQLite format 3\0"
@@ -36,11 +36,12 @@ function loadDump(path: string): DatabaseSync {
 }
 
 /**
- * Reads the files in a copy of the database, oldest first.
+ * Reads the files in a copy of the database, oldest first, those in the trash among them.
+ * @param versions - of each file only the current one, or all that are kept
  * @param path - an SQL dump (as text at most 512 MiB; load a larger one into an SQLite file) or an SQLite file
  * @throws Error when it cannot be read or holds no `files` and `blobs`
  */
-export function readFileRows(path: string): FileColumns[] {
+export function readFileRows(path: string, versions: "current" | "all" = "current"): FileColumns[] {
   const database = isSqliteFile(path) ? new DatabaseSync(path, { readOnly: true }) : loadDump(path)
   try {
     const tables = new Set(
@@ -52,13 +53,27 @@ export function readFileRows(path: string): FileColumns[] {
     for (const table of ["files", "blobs"]) if (!tables.has(table)) throw new Error(`it has no table ${table}`)
     // A copy made without people (`--table files --table blobs`) is enough; then nobody is named as owner.
     const owner = tables.has("users") ? "(select email from users where users.id = files.owner_id)" : "null"
-    const query = database.prepare(`
-      select files.id, files.name, files.created_at_ms, ${owner} as owner_email, blobs.*
-      from files left join blobs on blobs.file_id = files.id and blobs.version = files.version
-      order by files.created_at_ms, files.id`)
-    // Otherwise one absurd number would throw for all rows.
-    query.setReadBigInts(true)
-    return query.all()
+    const columns = new Set(
+      database
+        .prepare("select name from pragma_table_info('files')")
+        .all()
+        .map(({ name }) => name),
+    )
+    // Copies from before there was a trash.
+    const deleted = columns.has("deleted_at_ms") ? "files.deleted_at_ms" : "null"
+    const read = (join: string) => {
+      const query = database.prepare(`
+        select files.id, files.name, files.created_at_ms as file_created_at_ms, files.version as current_version,
+          ${deleted} as file_deleted_at_ms, ${owner} as owner_email, blobs.*
+        from files ${join} order by files.created_at_ms, files.id, blobs.version`)
+      // Otherwise one absurd number would throw for all rows.
+      query.setReadBigInts(true)
+      return query.all()
+    }
+    const current = read("left join blobs on blobs.file_id = files.id and blobs.version = files.version")
+    if (versions === "current") return current
+    // After them, so that those keep their names; a file whose current bytes are gone is still missed.
+    return [...current, ...read("join blobs on blobs.file_id = files.id and blobs.version is not files.version")]
   } finally {
     database.close()
   }

@@ -18,13 +18,16 @@ import { groupRoutes } from "./http/routes/groups.ts"
 import { healthRoutes } from "./http/routes/health.ts"
 import { clientLinkRoutes, downloadRoutes, linkMintRoutes, opsLinkRoutes } from "./http/routes/links.ts"
 import { opsMailRoutes } from "./http/routes/mails.ts"
+import { fileNotificationRoutes, ownNotificationRoutes } from "./http/routes/notifications.ts"
 import { pageRoutes } from "./http/routes/pages.ts"
 import { forgottenPasswordRoutes, ownPasswordRoutes } from "./http/routes/passwords.ts"
 import { historyRoutes, receiptRoutes, statisticsRoutes } from "./http/routes/receipts.ts"
 import { loginRoutes, ownSessionRoutes, refreshRoutes, sessionListRoutes } from "./http/routes/sessions.ts"
 import { totpRoutes } from "./http/routes/totp.ts"
 import { resumableUploadRoutes, tusDiscoveryRoutes } from "./http/routes/resumable-uploads.ts"
+import { unsubscribeRoutes } from "./http/routes/unsubscribe.ts"
 import { uploadRoutes } from "./http/routes/uploads.ts"
+import { versionRoutes } from "./http/routes/versions.ts"
 import type { AppEnv, GuardedEnv } from "./http/types.ts"
 
 /** What tests may put in place of the real thing: the clock, and how a request's powers are made. */
@@ -43,6 +46,7 @@ export function createApp(options: AppOptions = {}) {
 
   app.route("/", healthRoutes)
   app.route("/", pageRoutes)
+  app.route("/unsubscribe", unsubscribeRoutes)
   app.route("/download-file", downloadRoutes)
 
   app.route("/api/auth", refreshRoutes)
@@ -55,7 +59,8 @@ export function createApp(options: AppOptions = {}) {
       .route("/totp", totpRoutes)
       .use(requireEnrolment)
       .route("/sessions", sessionListRoutes)
-      .route("/password", ownPasswordRoutes),
+      .route("/password", ownPasswordRoutes)
+      .route("/notifications", ownNotificationRoutes),
   )
 
   app.route("/api/client", accountRoutes)
@@ -80,10 +85,12 @@ export function createApp(options: AppOptions = {}) {
       .route("/upload", uploadRoutes)
       .route("/uploads", resumableUploadRoutes)
       .route("/files", opsFileRoutes)
+      .route("/files", versionRoutes)
       .route("/files", audienceRoutes)
       .route("/files", receiptRoutes)
       .route("/statistics", statisticsRoutes)
       .route("/events", eventRoutes)
+      .route("/files", fileNotificationRoutes)
       .route("/assignments", assignmentRoutes)
       .route("/groups", groupRoutes)
       .route("/links", opsLinkRoutes)

@@ -38,6 +38,7 @@ export type Config = {
   quotaBytes: number
   quotaFiles: number
   uploadExpiryMs: number
+  deleteGraceMs: number
 }
 
 export type DocumentSettings = { externalRelationships: boolean; embeddedObjects: boolean; activeX: boolean; dde: boolean }
@@ -118,6 +119,10 @@ const settings = {
   UPLOAD_EXPIRY_HOURS: {
     schema: integer(1, 144).default(24),
     remedy: "give a whole number of hours from 1 to 144: R2 drops parts after seven days",
+  },
+  DELETE_GRACE_DAYS: {
+    schema: integer(0, 365).default(7),
+    remedy: "give a whole number of days from 0 (deleted files are gone at once) to 365",
   },
   PASSWORD_MIN_LENGTH: {
     schema: integer(8, 64).default(15),
@@ -241,6 +246,7 @@ export function parseConfig(env: Record<string, unknown>): { config: Config; sec
       quotaBytes: values.OPS_QUOTA_BYTES,
       quotaFiles: values.OPS_QUOTA_FILES,
       uploadExpiryMs: values.UPLOAD_EXPIRY_HOURS * 60 * 60_000,
+      deleteGraceMs: values.DELETE_GRACE_DAYS * DAY_SECONDS * 1000,
     },
     secrets,
   }

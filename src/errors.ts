@@ -54,11 +54,16 @@ export type ErrorCode =
   | "unsupported_document"
   | "document_refused"
   | "scanner_unavailable"
+  // Files' life
+  | "file_deleted"
+  | "version_conflict"
+  | "version_current"
   // Links
   | "link_not_found"
   | "link_not_yours"
   | "link_expired"
   | "link_revoked"
+  | "link_superseded"
   | "downloads_used_up"
   | "download_in_progress"
   // Mails

@@ -7,6 +7,7 @@ import { type KeyRing, importHkdfKey, mapKeyRing } from "./keyring.ts"
 import { type LinkKey, importLinkKey } from "./link-token.ts"
 import { importPepper } from "./password.ts"
 import { importTotpKey } from "./totp.ts"
+import { importUnsubscribeKey } from "./unsubscribe-token.ts"
 import { type HandleKey, importHandleKey } from "./verify-handle.ts"
 
 export type Keys = {
@@ -18,6 +19,7 @@ export type Keys = {
   totpKeys: KeyRing<CryptoKey>
   auditKeys: AuditKeys
   cursorKeys: KeyRing<CryptoKey>
+  unsubscribeKeys: KeyRing<CryptoKey>
 }
 
 export type RawKeys = Record<
@@ -35,5 +37,6 @@ export async function importKeys(raw: RawKeys): Promise<Keys> {
     auditKeys: await mapKeyRing(raw.AUDIT_KEYS, importAuditKey),
     totpKeys: await mapKeyRing(raw.TOTP_KEYS, importTotpKey),
     cursorKeys: await mapKeyRing(raw.HANDLE_KEYS, importCursorKey),
+    unsubscribeKeys: await mapKeyRing(raw.HANDLE_KEYS, importUnsubscribeKey),
   }
 }

@@ -4,19 +4,37 @@ import { type Audience, fileGrants, files, groups, users } from "./schema.ts"
 
 export type { Audience }
 
+/** An operations user as the owner of files, or as one who may do with all files what their owners may. */
+export type FileActor = { userId: string; managesAllFiles: boolean }
+
+/** May the actor manage files of that owner? */
+export const isManagedBy = (ownerId: AnyColumn | SQL, { userId, managesAllFiles }: FileActor): SQL =>
+  managesAllFiles ? sql`(${ownerId} is not null)` : sql`(${ownerId} = ${userId})`
+
 export const EVERYONE = "everyone"
 
 /** Ids in one parameter, however many: D1 takes a hundred parameters in all. */
 const each = (ids: readonly string[]) => sql`json_each(${JSON.stringify(ids)})`
 
+/** Is the file neither in the trash nor past its time? At this moment, not when cron has seen it. */
+const isThere = (fileId: AnyColumn | SQL, nowMs: number): SQL =>
+  sql`exists (select 1 from files live where live.id = ${fileId} and live.deleted_at_ms is null and (live.expires_at_ms is null or live.expires_at_ms > ${nowMs}))`
+
 /**
- * May the client have the file? Asks for each way in turn, so that it costs as much as the client has groups and
- * nothing more with other people's grants.
+ * Is the file the client's by one of the ways in, whether it is there or not? Asks for each way in turn, so that it costs
+ * as much as the client has groups and nothing more with other people's grants.
  */
-export const isFor = (fileId: AnyColumn | SQL, userId: AnyColumn | SQL): SQL => sql`(
+export const isGranted = (fileId: AnyColumn | SQL, userId: AnyColumn | SQL): SQL => sql`(
   exists (select 1 from file_grants g where g.file_id = ${fileId} and g.audience = ${EVERYONE})
   or exists (select 1 from file_grants g where g.file_id = ${fileId} and g.audience = ${userId})
   or exists (select 1 from group_members m cross join file_grants g where m.user_id = ${userId} and g.file_id = ${fileId} and g.audience = m.group_id))`
+
+/**
+ * May the client have the file, now? The one condition of whatever clients do with files: never of a file that is
+ * expired or in the trash.
+ */
+export const isFor = (fileId: AnyColumn | SQL, userId: AnyColumn | SQL, nowMs: number): SQL =>
+  sql`(${isThere(fileId, nowMs)} and ${isGranted(fileId, userId)})`
 
 export const setAudience = (db: Db, fileId: string, audience: Audience) =>
   db.update(files).set({ audience }).where(eq(files.id, fileId))
@@ -32,7 +50,7 @@ export const grantEveryone = (db: Db, fileId: string, grantedAtMs: number) =>
   db
     .insert(fileGrants)
     .select(
-      sql`select f.id, ${EVERYONE}, null, null, ${grantedAtMs}, f.type, f.created_at_ms, f.name_key, f.size_bytes from files f where f.id = ${fileId} and f.audience = ${EVERYONE}`,
+      sql`select f.id, ${EVERYONE}, null, null, ${grantedAtMs}, f.type, f.created_at_ms, f.name_key, f.size_bytes, f.expires_at_ms, f.deleted_at_ms, null, '' from files f where f.id = ${fileId} and f.audience = ${EVERYONE}`,
     )
     .onConflictDoNothing()
 
@@ -41,7 +59,7 @@ export const grantClients = (db: Db, fileIds: readonly string[], clientIds: read
   db
     .insert(fileGrants)
     .select(
-      sql`select f.id, u.id, u.id, null, ${grantedAtMs}, f.type, f.created_at_ms, f.name_key, f.size_bytes
+      sql`select f.id, u.id, u.id, null, ${grantedAtMs}, f.type, f.created_at_ms, f.name_key, f.size_bytes, f.expires_at_ms, f.deleted_at_ms, null, ''
         from ${each(fileIds)} x join files f on f.id = x.value cross join ${each(clientIds)} y join users u on u.id = y.value
         where f.audience = 'chosen' and u.role = 'client'`,
     )
@@ -52,7 +70,7 @@ export const grantGroups = (db: Db, fileIds: readonly string[], groupIds: readon
   db
     .insert(fileGrants)
     .select(
-      sql`select f.id, g.id, null, g.id, ${grantedAtMs}, f.type, f.created_at_ms, f.name_key, f.size_bytes
+      sql`select f.id, g.id, null, g.id, ${grantedAtMs}, f.type, f.created_at_ms, f.name_key, f.size_bytes, f.expires_at_ms, f.deleted_at_ms, null, ''
         from ${each(fileIds)} x join files f on f.id = x.value cross join ${each(groupIds)} y join "groups" g on g.id = y.value
         where f.audience = 'chosen'`,
     )
@@ -75,16 +93,16 @@ export const confirmChosen = (db: Db, fileIds: readonly string[]) =>
 
 export type AssignmentFault = { field: "files" | "clients" | "groups"; at: number; rule: "unknown" | "for_everyone" }
 
-/** What of an assignment there is not, or is somebody else's file, or is no chosen one. */
+/** What of an assignment there is not, or is a file that the actor may not manage, or is no chosen one. */
 export const findAssignmentFaults = (
   db: Db,
-  ownerId: string,
+  actor: FileActor,
   ids: { files: readonly string[]; clients: readonly string[]; groups: readonly string[] },
 ) =>
   db.all<AssignmentFault>(sql`
-    select 'files' as field, x.key as at, case when f.owner_id = ${ownerId} then 'for_everyone' else 'unknown' end as rule
+    select 'files' as field, x.key as at, case when ${isManagedBy(sql`f.owner_id`, actor)} then 'for_everyone' else 'unknown' end as rule
       from ${each(ids.files)} x left join files f on f.id = x.value
-      where f.id is null or f.owner_id <> ${ownerId} or f.audience <> 'chosen'
+      where f.id is null or not ${isManagedBy(sql`f.owner_id`, actor)} or f.audience <> 'chosen'
     union all select 'clients', x.key, 'unknown' from ${each(ids.clients)} x left join users u on u.id = x.value and u.role = 'client' where u.id is null
     union all select 'groups', x.key, 'unknown' from ${each(ids.groups)} x left join "groups" g on g.id = x.value where g.id is null`)
 

@@ -24,7 +24,7 @@ export type SendTerms = {
   } | null
 }
 
-const createdSeconds = sql`(${files.createdAtMs} / 1000)`
+const createdSeconds = sql`(${blobs.createdAtMs} / 1000)`
 // One parameter for any number of tags: D1 takes a hundred in all.
 const anyOf = (values: readonly string[]) => sql`(select value from json_each(${JSON.stringify(values)}))`
 
@@ -48,8 +48,8 @@ const beginsAtStart = ({ range }: SendTerms) =>
     ? sql`true`
     : sql`(${rangeIsOff(range)} or ${range.first} = 0 or ${range.suffixBytes} >= ${blobs.sizeBytes})`
 
-/** How many downloads of the file the user has begun. */
-export const claimsUsed = sql<number>`(select count(*) from downloads used where used.file_id = ${links.fileId} and used.user_id = ${links.userId})`
+/** How many downloads of the link's version the user has begun: a limit counts anew with each version. */
+export const claimsUsed = sql<number>`(select count(*) from downloads used where used.file_id = ${links.fileId} and used.user_id = ${links.userId} and used.version = ${links.version})`
 
 export type Claim = {
   sessionId: string
@@ -65,7 +65,7 @@ export type Claim = {
 
 /**
  * Claims the link's download, or joins it, if at this moment everything allows it: session and user, link and file,
- * that the file is for the user, what the request's conditions and range come to, and the limit. One statement, so that of any number of parallel
+ * that the link's version is still the file's, that the file is for the user, what the request's conditions and range come to, and the limit. One statement, so that of any number of parallel
  * requests no more than the limit claim. Under a limit one request at a time may send from the first byte on, and none
  * once the document was delivered; later ranges always join.
  */
@@ -92,6 +92,7 @@ export const claimDownload = (db: Db, claim: Claim) => {
           servedBytes: sql<number>`0`.as("served_bytes"),
           lastServedAtMs: sql<number | null>`null`.as("last_served_at_ms"),
           deliveredAtMs: sql<number | null>`null`.as("delivered_at_ms"),
+          reportedAtMs: sql<number | null>`null`.as("reported_at_ms"),
         })
         .from(sessions)
         .innerJoin(users, eq(users.id, sessions.userId))
@@ -105,7 +106,8 @@ export const claimDownload = (db: Db, claim: Claim) => {
             eq(users.role, "client"),
             sql`${users.verifiedAtMs} is not null`,
             eq(files.id, claim.fileId),
-            isFor(files.id, users.id),
+            eq(links.version, files.version),
+            isFor(files.id, users.id, claim.nowMs),
             sql`${links.revokedAtMs} is null and ${links.expiresAtMs} > ${claim.nowMs}`,
             holds(claim.terms),
             sql`(${files.downloadLimit} is null or ${claimsUsed} < ${files.downloadLimit} or exists (select 1 from downloads own where own.link_id = ${links.id}))`,
@@ -185,6 +187,3 @@ export const recordServed = (
     })
     .where(eq(downloads.linkId, linkId))
 }
-
-export const setDownloadLimit = (db: Db, fileId: string, downloadLimit: number | null) =>
-  db.update(files).set({ downloadLimit }).where(eq(files.id, fileId))

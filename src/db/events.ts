@@ -29,12 +29,15 @@ export const lastSeq = sql`coalesce((select seq from events order by seq desc li
 const insertEvents = (db: Db, rows: SQL): Statement =>
   rawStatement(db, sql`insert into events (audience, kind, file_id, client_id, link_id, at_ms) ${rows}`)
 
-/** Tells everybody who has these files, and their owners. Before they are deleted, or after they are there. */
-export const addFileEvents = (db: Db, kind: FileEventKind, fileIds: readonly string[], nowMs: number) =>
+/**
+ * Tells everybody who has a file, and its owner. Before it is deleted, or after it is there.
+ * @param onlyIf - nobody when this does not hold in the moment of the write
+ */
+export const addFileEvents = (db: Db, kind: FileEventKind, fileId: string, nowMs: number, onlyIf: Condition = sql`true`) =>
   insertEvents(
     db,
-    sql`select g.audience, ${kind}, g.file_id, null, null, ${nowMs} from ${each(fileIds)} x cross join file_grants g on g.file_id = x.value
-      union all select f.owner_id, ${kind}, f.id, null, null, ${nowMs} from ${each(fileIds)} x join files f on f.id = x.value`,
+    sql`select g.audience, ${kind}, g.file_id, null, null, ${nowMs} from file_grants g where g.file_id = ${fileId} and ${onlyIf}
+      union all select f.owner_id, ${kind}, f.id, null, null, ${nowMs} from files f where f.id = ${fileId} and ${onlyIf}`,
   )
 
 /** Tells the owners alone. */
@@ -49,15 +52,19 @@ export const addGrantEvents = (db: Db, fileIds: readonly string[], audiences: re
   insertEvents(
     db,
     sql`select g.audience, 'file.added', g.file_id, null, null, ${nowMs} from ${each(fileIds)} x cross join ${each(audiences)} y
-      cross join file_grants g on g.file_id = x.value and g.audience = y.value where g.granted_at_ms = ${nowMs}`,
+      cross join file_grants g on g.file_id = x.value and g.audience = y.value
+      where g.granted_at_ms = ${nowMs} and g.deleted_at_ms is null and (g.expires_at_ms is null or g.expires_at_ms > ${nowMs})`,
   )
+
+/** Those who were given the file g when it was gone never had it; those who had it when it went to the trash were told. */
+const wasSeen = sql`g.deleted_at_ms is null and (g.expires_at_ms is null or g.expires_at_ms > g.granted_at_ms)`
 
 /** Tells those of these audiences that have one of these files that they lose it. Before the grants are deleted. */
 export const addWithdrawalEvents = (db: Db, fileIds: readonly string[], audiences: readonly string[], nowMs: number) =>
   insertEvents(
     db,
     sql`select g.audience, 'file.removed', g.file_id, null, null, ${nowMs} from ${each(fileIds)} x cross join ${each(audiences)} y
-      cross join file_grants g on g.file_id = x.value and g.audience = y.value`,
+      cross join file_grants g on g.file_id = x.value and g.audience = y.value where ${wasSeen}`,
   )
 
 /** The same for everybody who has the file but these. */
@@ -65,7 +72,7 @@ export const addWithdrawalEventsBut = (db: Db, fileId: string, audiences: readon
   insertEvents(
     db,
     sql`select g.audience, 'file.removed', g.file_id, null, null, ${nowMs} from file_grants g
-      where g.file_id = ${fileId} and g.audience not in (select value from ${each(audiences)})`,
+      where g.file_id = ${fileId} and g.audience not in (select value from ${each(audiences)}) and ${wasSeen}`,
   )
 
 /** Files of a group, and rows in all, that a change of its members is told by; past them each member is told to fetch anew. */
@@ -84,7 +91,8 @@ export const membersAddedAt = (groupId: string, clientIds: readonly string[], ad
 
 /**
  * Tells members of a group, each by themselves, that its files became theirs or are no longer: after they have joined,
- * or before they leave.
+ * or before they leave. Who leaves does not read the group's events any more; where one that they may not have read took
+ * a file off them, they are told to fetch anew.
  */
 export const addMemberEvents = (
   db: Db,
@@ -93,16 +101,22 @@ export const addMemberEvents = (
   members: MemberScope,
   nowMs: number,
 ) => {
-  const few = sql`(select count(*) from (select 1 from file_grants where audience = ${groupId} limit ${FEW_FILES + 1})) as files,
-    (select count(*) from (select 1 from group_members m where ${members} limit ${FEW_ROWS + 1})) as people`
+  const isLeaving = kind === "file.removed"
+  // Of what was gone before they joined they do not hear.
+  const wasThere = sql`g.deleted_at_ms is null and (g.expires_at_ms is null or g.expires_at_ms > ${isLeaving ? sql`m.added_at_ms` : sql`${nowMs}`})`
+  const lastRemoval = sql`(select max(seq) from events where audience = ${groupId} and kind = 'file.removed')`
+  const known = sql`(select
+    (select count(*) from (select 1 from file_grants where audience = ${groupId} limit ${FEW_FILES + 1})) as files,
+    (select count(*) from (select 1 from group_members m where ${members} limit ${FEW_ROWS + 1})) as people,
+    ${isLeaving ? sql`coalesce(${lastRemoval}, 0)` : sql`0`} as removed)`
+  const isNamed = sql`(n.files <= ${FEW_FILES} and n.files * n.people <= ${FEW_ROWS} and n.removed <= m.since_seq)`
   return insertEvents(
     db,
     sql`select m.user_id, ${kind}, g.file_id, null, null, ${nowMs}
-        from (select ${few}) n cross join group_members m cross join file_grants g on g.audience = ${groupId}
-        where ${members} and n.files <= ${FEW_FILES} and n.files * n.people <= ${FEW_ROWS}
+        from ${known} n cross join group_members m cross join file_grants g on g.audience = ${groupId}
+        where ${members} and ${isNamed} and ${wasThere}
       union all select m.user_id, 'reset', null, null, null, ${nowMs}
-        from (select ${few}) n cross join group_members m
-        where ${members} and (n.files > ${FEW_FILES} or n.files * n.people > ${FEW_ROWS})`,
+        from ${known} n cross join group_members m where ${members} and not ${isNamed}`,
   )
 }
 
@@ -159,6 +173,9 @@ export type EventRow = {
   type: (typeof DOCUMENT_TYPES)[number] | null
   createdAtMs: number | null
   sizeBytes: number | null
+  version: number | null
+  description: string | null
+  expiresAtMs: number | null
   sha256: string | null
 }
 
@@ -184,7 +201,7 @@ export function listEvents(db: Db, { sessionId, role, since, limit, nowMs }: Eve
     : sql`select id, 0 from me union all select ${ALL_OPS}, 0 from me`
   const after = (audience: SQL, seq: SQL) =>
     sql`(select min(n.seq) from events n where n.audience = ${audience} and n.seq > ${seq})`
-  const isVisible = isClient ? isFor(sql`f.id`, sql`me.id`) : sql`f.owner_id = me.id`
+  const isVisible = isClient ? isFor(sql`f.id`, sql`me.id`, nowMs) : sql`(f.owner_id = me.id and f.deleted_at_ms is null)`
   return db.all<EventRow>(sql`
     with recursive me(id, created_at_ms) as materialized (
       select ${users.id}, ${users.createdAtMs} from sessions inner join users on users.id = sessions.user_id
@@ -204,7 +221,8 @@ export function listEvents(db: Db, { sessionId, role, since, limit, nowMs }: Eve
     select ends.first as "first", ends.last as "last", e.seq as "seq", e.kind as "kind", e.at_ms as "atMs", e.file_id as "fileId",
       e.client_id as "clientId", e.link_id as "linkId", f.id is not null and ${isVisible} as "isVisible",
       e.audience = ${EVERYONE} and e.at_ms < me.created_at_ms as "isBefore",
-      f.name as "name", f.type as "type", f.created_at_ms as "createdAtMs", f.size_bytes as "sizeBytes", b.sha256 as "sha256"
+      f.name as "name", f.type as "type", f.created_at_ms as "createdAtMs", f.size_bytes as "sizeBytes",
+      f.version as "version", f.description as "description", f.expires_at_ms as "expiresAtMs", b.sha256 as "sha256"
     from me cross join ends left join walked w on true left join events e on e.seq = w.seq
       left join files f on f.id = e.file_id left join blobs b on b.file_id = f.id and b.version = f.version
     order by e.seq`)

@@ -5,6 +5,8 @@ import { type Quota, fitsQuota } from "./quota.ts"
 import { blobs, files, uploads } from "./schema.ts"
 
 export type FileRow = typeof files.$inferSelect
+/** A file at its publication. */
+export type NewFile = Omit<FileRow, "expiryToldMs" | "expiryToldTo">
 export type BlobRow = typeof blobs.$inferSelect
 
 const currentBlob = and(eq(blobs.fileId, files.id), eq(blobs.version, files.version))
@@ -23,7 +25,8 @@ export type PublicationTerms = {
   idempotency?: { key: string; holder: string } | undefined
 }
 
-const isHeld = (ownerId: string, { resumable, idempotency }: PublicationTerms) =>
+/** Are the upload and the key still the request's own? */
+export const isHeld = (ownerId: string, { resumable, idempotency }: PublicationTerms) =>
   and(
     resumable === undefined
       ? undefined
@@ -33,19 +36,19 @@ const isHeld = (ownerId: string, { resumable, idempotency }: PublicationTerms) =
       : sql`exists (select 1 from idempotency_keys k where k.owner_id = ${ownerId} and k.key = ${idempotency.key} and k.holder = ${idempotency.holder})`,
   )
 
-/** The same, if it is for this client. */
-export const selectSealedFileFor = (db: Db, id: string, clientId: string) =>
+/** The same, if it is for this client at this moment. */
+export const selectSealedFileFor = (db: Db, id: string, clientId: string, nowMs: number) =>
   db
     .select({ file: files, blob: blobs })
     .from(files)
     .innerJoin(blobs, currentBlob)
-    .where(and(eq(files.id, id), isFor(files.id, sql`${clientId}`)))
+    .where(and(eq(files.id, id), isFor(files.id, sql`${clientId}`, nowMs)))
 
 /**
  * Adds a file, but only while its upload's row is there and the terms hold. In a batch the blob that follows then lacks
  * its file and fails the whole batch: what the sweeper has taken can no longer be published.
  */
-export const insertUploadedFile = (db: Db, file: FileRow, objectKey: string, terms: PublicationTerms) =>
+export const insertUploadedFile = (db: Db, file: NewFile, objectKey: string, terms: PublicationTerms) =>
   db.insert(files).select(
     db
       .select({
@@ -59,6 +62,12 @@ export const insertUploadedFile = (db: Db, file: FileRow, objectKey: string, ter
         audience: sql<FileRow["audience"]>`${file.audience}`.as("audience"),
         nameKey: sql<string>`${file.nameKey}`.as("name_key"),
         sizeBytes: sql<number>`${file.sizeBytes}`.as("size_bytes"),
+        description: sql<string | null>`${file.description}`.as("description"),
+        expiresAtMs: sql<number | null>`${file.expiresAtMs}`.as("expires_at_ms"),
+        deletedAtMs: sql<number | null>`null`.as("deleted_at_ms"),
+        updatedAtMs: sql<number>`${file.updatedAtMs}`.as("updated_at_ms"),
+        expiryToldMs: sql<number>`0`.as("expiry_told_ms"),
+        expiryToldTo: sql<string>`''`.as("expiry_told_to"),
       })
       .from(uploads)
       .where(
@@ -71,9 +80,6 @@ export const insertUploadedFile = (db: Db, file: FileRow, objectKey: string, ter
   )
 
 export const insertBlob = (db: Db, blob: BlobRow) => db.insert(blobs).values(blob)
-
-/** Deletes a file and, by cascade, its wrapped keys and links: from here on nobody can open its bytes. */
-export const deleteFile = (db: Db, id: string) => db.delete(files).where(eq(files.id, id))
 
 /** Is this object the bytes of a file? */
 export const findBlobByObjectKey = (db: Db, objectKey: string) =>

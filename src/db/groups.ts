@@ -62,7 +62,7 @@ export const addMembers = (db: Db, groupId: string, clientIds: readonly string[]
   db
     .insert(groupMembers)
     .select(
-      sql`select g.id, u.id, ${addedAtMs}, ${lastSeq} from "groups" g cross join ${each(clientIds)} x join users u on u.id = x.value where g.id = ${groupId} and u.role = 'client'`,
+      sql`select g.id, u.id, ${addedAtMs}, null, '', ${lastSeq} from "groups" g cross join ${each(clientIds)} x join users u on u.id = x.value where g.id = ${groupId} and u.role = 'client'`,
     )
     .onConflictDoNothing()
 

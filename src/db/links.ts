@@ -9,7 +9,9 @@ import { type CallerRow, callerColumns, isLiveSession } from "./sessions.ts"
 
 export type LinkRow = typeof links.$inferSelect
 
-export const insertLink = (db: Db, link: typeof links.$inferInsert) => db.insert(links).values(link)
+/** A link for the version that is current in the moment of the write. Breaks the batch where the file is gone. */
+export const insertLink = (db: Db, link: Omit<typeof links.$inferInsert, "version">) =>
+  db.insert(links).values({ ...link, version: sql`(select version from files where id = ${link.fileId})` })
 
 /** Who is asking by which link for what: null where link, file or download are not there (any more). */
 export type LinkAccess = {
@@ -20,7 +22,7 @@ export type LinkAccess = {
   download: DownloadRow | null
   /** Is the file for the caller, now? */
   isForCaller: boolean
-  /** Downloads of the file that the link's user has begun. */
+  /** Downloads of the link's version that its user has begun. */
   claimsUsed: number
 }
 
@@ -47,7 +49,7 @@ const selectAccess = (db: Db, sessionId: string, linkId: string, nowMs: number) 
       ...named("file", getTableColumns(files)),
       ...named("blob", getTableColumns(blobs)),
       ...named("download", getTableColumns(downloads)),
-      isForCaller: sql<0 | 1>`${isFor(files.id, users.id)}`.as("is_for_caller"),
+      isForCaller: sql<0 | 1>`${isFor(files.id, users.id, nowMs)}`.as("is_for_caller"),
       claimsUsed: sql<number>`${claimsUsed}`.as("claims_used"),
     })
     .from(sessions)
@@ -134,7 +136,8 @@ export const listLinks = (db: Db, scope: LinkScope, query: { after?: LinkPositio
         isLive(query.nowMs),
         // So that a page does not wade through links that have long expired.
         gt(links.createdAtMs, query.nowMs - MAX_LIFETIME_MS),
-        isFor(links.fileId, links.userId),
+        eq(links.version, files.version),
+        isFor(links.fileId, links.userId, query.nowMs),
         query.after === undefined
           ? undefined
           : sql`(${links.createdAtMs}, ${links.id}) < (${query.after.key}, ${query.after.id})`,
@@ -175,9 +178,10 @@ export const revokeLinks = (db: Db, scope: LinkScope, id: string | null, nowMs: 
     .where(liveLinks(scope, id, nowMs))
     .returning({ id: links.id })
 
-/** A client's downloads of a file so far. */
-export async function countDownloads(db: Db, fileId: string, userId: string): Promise<number> {
-  return db.$count(downloads, and(eq(downloads.fileId, fileId), eq(downloads.userId, userId)))
+/** A client's downloads of a version of a file so far. */
+export async function countDownloads(db: Db, fileId: string, version: number, userId: string): Promise<number> {
+  const ofVersion = and(eq(downloads.fileId, fileId), eq(downloads.userId, userId), eq(downloads.version, version))
+  return db.$count(downloads, ofVersion)
 }
 
 export const deleteLinksBefore = (db: Db, expiredBeforeMs: number) =>

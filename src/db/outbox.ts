@@ -1,5 +1,5 @@
 import { type SQL, and, asc, desc, eq, gt, isNotNull, isNull, lt, lte, or, sql } from "drizzle-orm"
-import type { Db } from "./client.ts"
+import type { Condition, Db } from "./client.ts"
 import { outbox } from "./schema.ts"
 
 export type OutboxRow = typeof outbox.$inferSelect
@@ -8,7 +8,27 @@ export type OutboxRow = typeof outbox.$inferSelect
 export const MAIL_STATES = ["due", "sent", "dead"] as const
 export type MailState = (typeof MAIL_STATES)[number]
 
-export const insertMail = (db: Db, mail: typeof outbox.$inferInsert) => db.insert(outbox).values(mail)
+export type NewMail = Omit<OutboxRow, "attempts" | "nextAttemptAtMs" | "sentAtMs" | "lastFailure">
+
+/**
+ * A mail that is due at once.
+ * @param onlyIf - no mail where this does not hold in the moment of the write
+ */
+export function insertMail(db: Db, mail: NewMail, onlyIf?: Condition) {
+  if (onlyIf === undefined) return db.insert(outbox).values({ ...mail, nextAttemptAtMs: mail.createdAtMs })
+  const { id, kind, recipient, subject, body, unsubscribeUrl, createdAtMs, expiresAtMs } = mail
+  // Columns in the table's order, as Drizzle names them.
+  return db
+    .insert(outbox)
+    .select(
+      sql`select ${id}, ${kind}, ${recipient}, ${subject}, ${body}, ${unsubscribeUrl}, ${createdAtMs}, ${expiresAtMs}, 0, ${createdAtMs}, null, null where ${onlyIf}`,
+    )
+}
+
+/** How many mails are due, counted up to a limit. */
+export async function countDueMails(db: Db, nowMs: number, limit: number): Promise<number> {
+  return (await listDueMails(db, nowMs, limit)).length
+}
 
 /**
  * Takes the mail for one try and moves its next attempt into the future, as a lease: two workers that
@@ -32,9 +52,14 @@ export const listDueMails = (db: Db, nowMs: number, limit: number) =>
     .limit(limit)
     .all()
 
+const textGone = { body: null, unsubscribeUrl: null } as const
+
 /** Sent: the body has done its work and goes. */
 export const markMailSent = (db: Db, id: string, atMs: number) =>
-  db.update(outbox).set({ sentAtMs: atMs, nextAttemptAtMs: null, body: null, lastFailure: null }).where(eq(outbox.id, id))
+  db
+    .update(outbox)
+    .set({ sentAtMs: atMs, nextAttemptAtMs: null, ...textGone, lastFailure: null })
+    .where(eq(outbox.id, id))
 
 export const markMailFailed = (db: Db, id: string, failure: string, nextAttemptAtMs: number) =>
   db.update(outbox).set({ lastFailure: failure, nextAttemptAtMs }).where(eq(outbox.id, id))
@@ -43,7 +68,7 @@ export const markMailFailed = (db: Db, id: string, failure: string, nextAttemptA
 export const markMailDead = (db: Db, id: string, failure: string, keepsBody: boolean) =>
   db
     .update(outbox)
-    .set({ lastFailure: failure, nextAttemptAtMs: null, ...(keepsBody ? {} : { body: null }) })
+    .set({ lastFailure: failure, nextAttemptAtMs: null, ...(keepsBody ? {} : textGone) })
     .where(eq(outbox.id, id))
 
 /** Expired mails lose their bodies, whatever became of them, and are not tried any more. */
@@ -51,7 +76,7 @@ export const purgeExpiredMails = (db: Db, nowMs: number) =>
   db
     .update(outbox)
     .set({
-      body: null,
+      ...textGone,
       nextAttemptAtMs: null,
       lastFailure: sql`case when ${outbox.nextAttemptAtMs} is null then ${outbox.lastFailure} else 'expired' end`,
     })

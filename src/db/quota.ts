@@ -5,7 +5,7 @@ import type { Db } from "./client.ts"
 export type Quota = { quotaBytes: number; quotaFiles: number }
 export type Usage = { bytes: number; files: number }
 
-// Uploads under way hold room for what they said they would bring, or else for what they have brought.
+// All versions that are kept count, and so does the trash. Uploads under way hold room for what they said they would bring, or else for what they have brought.
 const usedBytes = (ownerId: string, exceptUploadId: string) => sql`(
   (select coalesce(sum(b.size_bytes), 0) from files f join blobs b on b.file_id = f.id where f.owner_id = ${ownerId})
   + (select coalesce(sum(coalesce(r.length_bytes, r.offset_bytes)), 0) from resumable_uploads r
@@ -15,13 +15,17 @@ const usedFiles = (ownerId: string, exceptUploadId: string) => sql`(
   + (select count(*) from resumable_uploads r
      where r.owner_id = ${ownerId} and r.state in ('open', 'received') and r.id <> ${exceptUploadId}))`
 
+/** Is there room for so many bytes more, for instance in another version of a file that there is already? */
+export const fitsBytes = (ownerId: string, sizeBytes: number, quota: Quota, exceptUploadId = "") =>
+  sql`(${quota.quotaBytes} = 0 or ${usedBytes(ownerId, exceptUploadId)} + ${sizeBytes} <= ${quota.quotaBytes})`
+
 /**
  * Is there room for one more file of that size? A condition for the very statement that takes the room, so that any
  * number of parallel uploads stay within the quota.
  * @param exceptUploadId - the resumable upload whose own room this is
  */
 export const fitsQuota = (ownerId: string, sizeBytes: number, quota: Quota, exceptUploadId = "") => sql`(
-  (${quota.quotaBytes} = 0 or ${usedBytes(ownerId, exceptUploadId)} + ${sizeBytes} <= ${quota.quotaBytes})
+  ${fitsBytes(ownerId, sizeBytes, quota, exceptUploadId)}
   and (${quota.quotaFiles} = 0 or ${usedFiles(ownerId, exceptUploadId)} < ${quota.quotaFiles}))`
 
 /** What an ops user has, uploads under way included. */

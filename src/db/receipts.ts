@@ -3,8 +3,9 @@
 // group, those who have downloaded), merged by a recursive query as in db/file-lists.ts, so that it costs a few reads
 // for each row however many clients there are. What a download was of stands in its own row.
 import { type SQL, and, desc, eq, sql } from "drizzle-orm"
-import { EVERYONE, isFor } from "./audiences.ts"
+import { EVERYONE, isFor, isGranted } from "./audiences.ts"
 import type { Db } from "./client.ts"
+import { toldAtMs } from "./notices.ts"
 import { downloads, files, linkReceipts } from "./schema.ts"
 
 export const RECEIPT_STATES = ["not_yet", "link_made", "started", "partial", "delivered"] as const
@@ -69,9 +70,6 @@ const stateOf = (scope: ReceiptScope, clientId: SQL) => sql`coalesce(
   (select 'link_made' from link_receipts l where l.file_id = ${scope.fileId} and l.user_id = ${clientId} and l.version = ${scope.version}),
   'not_yet')`
 
-/** When client u was mailed that the file is theirs. Nothing keeps that yet. */
-const notifiedAtMs = sql`null`
-
 const hasDownloads = (fileId: string, clientId: SQL) =>
   sql`exists (select 1 from downloads d where d.file_id = ${fileId} and d.user_id = ${clientId})`
 
@@ -103,7 +101,7 @@ export function listReceipts(
   const matches =
     state === undefined
       ? sql`1`
-      : sql`${stateOf(scope, sql`u.id`)} = ${state} and (${isFor(sql`${fileId}`, sql`u.id`)} or ${hasDownloads(fileId, sql`u.id`)})`
+      : sql`${stateOf(scope, sql`u.id`)} = ${state} and (${isGranted(sql`${fileId}`, sql`u.id`)} or ${hasDownloads(fileId, sql`u.id`)})`
   const next = (run: SQL, after: SQL) => sql`cross join users u on u.id = ${successor(fileId, run, after)}`
   const own = sql`d.file_id = ${fileId} and d.user_id = u.id`
   return db.all<ReceiptRow>(sql`
@@ -126,7 +124,7 @@ export function listReceipts(
       (select json_group_array(json_object('id', n.id, 'name', n.name, 'atMs', max(g.granted_at_ms, m.added_at_ms)))
         from group_members m cross join file_grants g on g.file_id = ${fileId} and g.audience = m.group_id
         cross join "groups" n on n.id = m.group_id where m.user_id = u.id) as "groups",
-      ${notifiedAtMs} as "notifiedAtMs",
+      ${toldAtMs(sql`${fileId}`, sql`u.id`, "file_available")} as "notifiedAtMs",
       l.first_at_ms as "linkMadeAtMs", l.last_at_ms as "lastLinkAtMs",
       (select json_object('startedAtMs', min(d.started_at_ms), 'servedBytes', coalesce(max(d.served_bytes), 0),
           'deliveredAtMs', min(d.delivered_at_ms), 'sizeBytes', max(d.size_bytes), 'sha256', max(d.sha256))
@@ -169,23 +167,24 @@ export async function countReceipts(db: Db, scope: ReceiptScope): Promise<Receip
 
 export type OwnerStatistics = { files: number; totalSizeBytes: number; downloads: number; delivered: number; recipients: number }
 
-/** What an owner's files and their downloads come to. */
+/** What an owner's files and their downloads come to, without those in the trash. */
 export async function countForOwner(db: Db, ownerId: string): Promise<OwnerStatistics> {
   const [row] = await db.all<OwnerStatistics>(sql`
-    with audiences(audience) as materialized (
-      select distinct g.audience from files f cross join file_grants g on g.file_id = f.id where f.owner_id = ${ownerId}
+    with own(id, size_bytes) as materialized (
+      select id, size_bytes from files where owner_id = ${ownerId} and (deleted_at_ms is not null) = 0
     ),
+    audiences(audience) as materialized (select distinct g.audience from own f cross join file_grants g on g.file_id = f.id),
     recipients(id) as (
       select u.id from users u where u.role = 'client' and exists (select 1 from audiences where audience = ${EVERYONE})
       union select u.id from audiences a cross join users u on u.id = a.audience
       union select m.user_id from audiences a cross join group_members m on m.group_id = a.audience
     ),
     got(downloads, is_delivered) as (
-      select count(*), max(d.delivered_at_ms is not null) from files f cross join downloads d on d.file_id = f.id
-        where f.owner_id = ${ownerId} group by d.file_id, d.user_id
+      select count(*), max(d.delivered_at_ms is not null) from own f cross join downloads d on d.file_id = f.id
+        group by d.file_id, d.user_id
     )
-    select (select count(*) from files where owner_id = ${ownerId}) as "files",
-      (select coalesce(sum(size_bytes), 0) from files where owner_id = ${ownerId}) as "totalSizeBytes",
+    select (select count(*) from own) as "files",
+      (select coalesce(sum(size_bytes), 0) from own) as "totalSizeBytes",
       (select coalesce(sum(downloads), 0) from got) as "downloads",
       (select coalesce(sum(is_delivered), 0) from got) as "delivered",
       (select count(*) from recipients) as "recipients"`)
@@ -196,7 +195,7 @@ export async function countForOwner(db: Db, ownerId: string): Promise<OwnerStati
 export const listDownloadsBy = (
   db: Db,
   clientId: string,
-  query: { after?: { key: string | number; id: string } | undefined; limit: number },
+  query: { after?: { key: string | number; id: string } | undefined; limit: number; nowMs: number },
 ) =>
   db
     .select({
@@ -210,7 +209,7 @@ export const listDownloadsBy = (
       startedAtMs: downloads.startedAtMs,
       servedBytes: downloads.servedBytes,
       deliveredAtMs: downloads.deliveredAtMs,
-      isAvailable: sql<0 | 1>`${isFor(downloads.fileId, downloads.userId)}`,
+      isAvailable: sql<0 | 1>`${isFor(downloads.fileId, downloads.userId, query.nowMs)}`,
     })
     .from(downloads)
     .innerJoin(files, eq(files.id, downloads.fileId))

@@ -15,6 +15,7 @@ export const callerColumns = {
   email: users.email,
   verifiedAtMs: users.verifiedAtMs,
   hasSecondFactor: sql<number>`${hasActiveFactor}`,
+  managesAllFiles: users.managesAllFiles,
 } as const
 
 /** Session and account are alive at this moment. */

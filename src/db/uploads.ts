@@ -50,15 +50,6 @@ export const discardObjectOfUpload = (db: Db, objectKey: string, atMs: number) =
     )
     .onConflictDoNothing()
 
-/** Notes every object of a file that the same batch is about to delete. */
-export const discardObjectsOfFile = (db: Db, fileId: string, atMs: number) =>
-  db.insert(discardedObjects).select(
-    db
-      .select({ objectKey: blobs.objectKey, discardedAtMs: sql<number>`${atMs}`.as("discarded_at_ms") })
-      .from(blobs)
-      .where(eq(blobs.fileId, fileId)),
-  )
-
 export const listDiscardedObjects = (db: Db, limit: number) => db.select().from(discardedObjects).limit(limit).all()
 
 export const forgetDiscardedObject = (db: Db, objectKey: string) =>

@@ -20,7 +20,7 @@ import { isConstraintFailure } from "../db/d1-errors.ts"
 import { AppError, type FieldError } from "../errors.ts"
 import { auditEvent, auditEvents } from "./audit.ts"
 import { type Listing, cursorAfter, cutPage, positionAt } from "./cursor.ts"
-import { findOwnFile } from "./files.ts"
+import { type FileActor, findOwnFile } from "./files.ts"
 import type { Powers } from "./powers.ts"
 import type { Caller } from "./sessions.ts"
 
@@ -46,18 +46,20 @@ const toFieldError = ({ field, at, rule }: AssignmentFault): FieldError => ({
 
 type Assignment = { files: readonly string[]; clients: readonly string[]; groups: readonly string[] }
 
-async function requireAssignable(deps: Pick<Powers, "db">, ownerId: string, assignment: Assignment): Promise<void> {
-  const faults = await findAssignmentFaults(deps.db, ownerId, assignment)
+async function requireAssignable(deps: Pick<Powers, "db">, actor: FileActor, assignment: Assignment): Promise<void> {
+  const faults = await findAssignmentFaults(deps.db, actor, assignment)
   if (faults.length > 0)
     throw new AppError("validation_failed", { detail: "See errors for each field.", fields: faults.map(toFieldError) })
 }
+
+const NOBODY: FileActor = { userId: "", managesAllFiles: false }
 
 /**
  * Do all these clients and groups exist?
  * @throws AppError `validation_failed`, naming each that does not by its place in the list
  */
 export const requireRecipients = (deps: Pick<Powers, "db">, { clients, groups }: ChosenAudience): Promise<void> =>
-  requireAssignable(deps, "", { files: [], clients, groups })
+  requireAssignable(deps, NOBODY, { files: [], clients, groups })
 
 const grants = (
   { db }: Pick<Powers, "db">,
@@ -75,11 +77,11 @@ export const grantsOfNewFile = (deps: Pick<Powers, "db" | "now">, fileId: string
   grants(deps, [fileId], audience, deps.now())
 
 /**
- * Decides anew whom one of the owner's files is for.
+ * Decides anew whom one of the actor's files is for.
  * @throws AppError `not_found` · `validation_failed` for clients and groups that do not exist
  */
-export async function changeAudience(deps: Deps, ownerId: string, fileId: string, audience: ChosenAudience): Promise<void> {
-  await findOwnFile(deps, ownerId, fileId)
+export async function changeAudience(deps: Deps, actor: FileActor, fileId: string, audience: ChosenAudience): Promise<void> {
+  await findOwnFile(deps, actor, fileId)
   await requireRecipients(deps, audience)
   const kept = audience.audience === "everyone" ? [EVERYONE] : [...audience.clients, ...audience.groups]
   const nowMs = deps.now()
@@ -90,19 +92,19 @@ export async function changeAudience(deps: Deps, ownerId: string, fileId: string
     ...grants(deps, [fileId], audience, nowMs),
     addGrantEvents(deps.db, [fileId], kept, nowMs),
     addOwnerEvents(deps.db, "file.changed", [fileId], nowMs),
-    auditEvent(deps, "file.audience_set", ownerId, fileId),
+    auditEvent(deps, "file.audience_set", actor.userId, fileId),
   ])
 }
 
 /**
- * Gives many of the owner's files to many clients and groups, or takes them off: all of it in one batch, or nothing.
+ * Gives many of the actor's files to many clients and groups, or takes them off: all of it in one batch, or nothing.
  * Only for files whose audience is chosen, because a file for everyone is neither given nor taken so.
  * @returns how many single grants that has changed
  * @throws AppError `validation_failed` naming every file, client and group that there is not
  */
-export async function assign(deps: Deps, ownerId: string, mode: "add" | "remove", assignment: Assignment): Promise<number> {
+export async function assign(deps: Deps, actor: FileActor, mode: "add" | "remove", assignment: Assignment): Promise<number> {
   const { files, clients, groups } = assignment
-  await requireAssignable(deps, ownerId, assignment)
+  await requireAssignable(deps, actor, assignment)
   const nowMs = deps.now()
   const audiences = [...clients, ...groups]
   const [before, changes, after] =
@@ -114,14 +116,14 @@ export async function assign(deps: Deps, ownerId: string, mode: "add" | "remove"
         ]
       : [[addWithdrawalEvents(deps.db, files, audiences, nowMs)], [deleteGrants(deps.db, files, audiences)], []]
   const told = addOwnerEvents(deps.db, "file.changed", files, nowMs)
-  const trail = auditEvents(deps, mode === "add" ? "file.assigned" : "file.unassigned", ownerId, files)
+  const trail = auditEvents(deps, mode === "add" ? "file.assigned" : "file.unassigned", actor.userId, files)
   try {
     const results = await deps.db.batch([confirmChosen(deps.db, files), trail, told, ...before, ...changes, ...after])
     const counted = results.slice(3 + before.length, 3 + before.length + changes.length)
     return counted.reduce((sum: number, result) => sum + (result as D1Result).meta.changes, 0)
   } catch (error) {
     // Made a file for everyone in between: then the second look says which. Whatever else it was is not ours.
-    if (isConstraintFailure(error)) await requireAssignable(deps, ownerId, assignment)
+    if (isConstraintFailure(error)) await requireAssignable(deps, actor, assignment)
     throw error
   }
 }
@@ -129,7 +131,7 @@ export async function assign(deps: Deps, ownerId: string, mode: "add" | "remove"
 export type Recipient = { kind: "client" | "group"; id: string; name: string; grantedAtMs: number }
 
 /**
- * Whom one of the owner's files is for, page by page in the order of their ids.
+ * Whom one of the caller's files is for, page by page in the order of their ids.
  * @throws AppError `not_found` · `validation_failed` for a cursor of another list
  */
 export async function pageOfAudience(
@@ -138,7 +140,7 @@ export async function pageOfAudience(
   fileId: string,
   query: { limit: number; cursor?: string | undefined },
 ): Promise<{ audience: Audience; recipients: Recipient[]; nextCursor: string | null }> {
-  const { file } = await findOwnFile(deps, caller.userId, fileId)
+  const { file } = await findOwnFile(deps, caller, fileId)
   const listing: Listing = { callerId: caller.userId, list: "audience", terms: { fileId } }
   const after = await positionAt(deps, listing, query.cursor)
   const rows = await listGrants(deps.db, fileId, { afterId: after?.id, limit: query.limit + 1 })

@@ -67,29 +67,30 @@ function otherExtension(extension: string): AppError {
 
 /**
  * Turns a name as sent into the name that is stored: no directories, Unicode NFC, one clean final extension.
+ * @param field - where the name was sent, for what is said of a wrong one
  * @throws AppError `validation_failed` for a name nobody should be shown, `unsupported_document` for another type
  */
-export function parseDocumentName(sent: string): DocumentName {
+export function parseDocumentName(sent: string, field: "file" | "name" = "file"): DocumentName {
   // Some browsers send the whole path (RFC 7578 section 4.2); only the last segment was ever a name.
   const base = sent.slice(Math.max(sent.lastIndexOf("/"), sent.lastIndexOf("\\")) + 1)
   const name = base.normalize("NFC").trimStart()
   // Before trimming: a byte order mark counts as white space there.
   const deceptive = base.isWellFormed() ? deceptiveCharacter(base) : "a lone surrogate"
   if (deceptive !== null) {
-    throw fieldError("file", "name_characters", `The file name contains a control or invisible character (${deceptive}).`)
+    throw fieldError(field, "name_characters", `The file name contains a control or invisible character (${deceptive}).`)
   }
-  if (COMBINING_RUN.test(name)) throw fieldError("file", "name_characters", "The file name stacks too many accents.")
+  if (COMBINING_RUN.test(name)) throw fieldError(field, "name_characters", "The file name stacks too many accents.")
   if (new TextEncoder().encode(name).length > MAX_NAME_BYTES) {
-    throw fieldError("file", "name_length", `The file name is longer than ${String(MAX_NAME_BYTES)} bytes.`)
+    throw fieldError(field, "name_length", `The file name is longer than ${String(MAX_NAME_BYTES)} bytes.`)
   }
   const dot = name.lastIndexOf(".")
   const extension = name.slice(dot + 1).toLowerCase()
   const type = DOCUMENT_TYPES.find((known) => known === extension)
   if (dot < 0 || type === undefined) throw otherExtension(dot < 0 ? "" : extension)
   const stem = name.slice(0, dot)
-  if (stem.trim() === "") throw fieldError("file", "name_missing", "The file name has nothing before its extension.")
+  if (stem.trim() === "") throw fieldError(field, "name_missing", "The file name has nothing before its extension.")
   if (RESERVED.test(stem.replace(/\..*$/, "").trim())) {
-    throw fieldError("file", "name_reserved", "Windows keeps this name for a device; nobody could save the file there.")
+    throw fieldError(field, "name_reserved", "Windows keeps this name for a device; nobody could save the file there.")
   }
   return { name, type }
 }

@@ -90,9 +90,18 @@ const advice: Record<FaultReason | "malware", Advice> = {
     sentence: "The document loads something from elsewhere (a template, a linked picture, object or workbook).",
     remedy: `Break the link (in Office: File, Info, Edit Links to Files) or embed what it links to. ${ASK}`,
   },
-  embedded_object: { sentence: "The document has another file embedded as an object.", remedy: ASK },
+  external_data: {
+    sentence: "The document takes texts, pictures or data from elsewhere, by a field, a formula or a data connection.",
+    remedy: `Replace it by its result (Word: Ctrl+Shift+F9; Excel: Data, Queries & Connections, Delete). ${ASK}`,
+  },
+  add_in: {
+    sentence: "The document starts an Office add-in, which loads its program from elsewhere.",
+    remedy: `Remove the add-in (Office: File, Info, Inspect Document, Task Pane Add-ins). ${ASK}`,
+  },
+  embedded_object: { sentence: "The document has another file embedded as an object or as imported text.", remedy: ASK },
   activex: { sentence: "The document contains an ActiveX control.", remedy: ASK },
   dde: { sentence: "The document takes data from another program by DDE, which can start programs.", remedy: ASK },
+  program_action: { sentence: "A button or picture of the presentation starts a program.", remedy: ASK },
   malware: { sentence: "The scanner refuses this document.", remedy: "Do not open it; ask whoever looks after your computer." },
 }
 

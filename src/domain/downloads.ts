@@ -2,12 +2,12 @@
 // of each stream the bytes that were sent are added up. So under a limit nobody gets more, a broken transfer can go on,
 // and "started", "partial" and "delivered" are what has really happened. HEAD, 304, 412, 416 and refusals never count.
 import { runBatch } from "../db/client.ts"
-import { type DownloadRow, type SendTerms, leaveDownload, recordServed, renewHold, setDownloadLimit } from "../db/downloads.ts"
+import { type DownloadRow, type SendTerms, leaveDownload, recordServed, renewHold } from "../db/downloads.ts"
 import { addDeliveryEvent } from "../db/events.ts"
 import { auditEvent } from "./audit.ts"
 import { sealAuditTrail } from "./audit-trail.ts"
 import type { Piece } from "./content.ts"
-import { type SealedRow, findOwnFile } from "./files.ts"
+import type { SealedRow } from "./files.ts"
 import type { Powers } from "./powers.ts"
 
 export type { SendTerms }
@@ -40,8 +40,8 @@ export function downloadState(row: {
 }
 
 /** Will a request on these terms be sent bytes of the document? The same that the claim asks of the database. */
-export function termsHold(terms: SendTerms, { file, blob }: SealedRow): boolean {
-  const createdSeconds = Math.floor(file.createdAtMs / 1000)
+export function termsHold(terms: SendTerms, { blob }: SealedRow): boolean {
+  const createdSeconds = Math.floor(blob.createdAtMs / 1000)
   const { sha256In, sha256NotIn, createdAtMostSeconds, createdAfterSeconds, range } = terms
   if (sha256In?.includes(blob.sha256) === false || sha256NotIn?.includes(blob.sha256) === true) return false
   if (createdAtMostSeconds !== null && createdSeconds > createdAtMostSeconds) return false
@@ -114,20 +114,3 @@ export function watchDownload(deps: Deps, download: DownloadRow, pieces: readonl
 }
 
 export type DownloadWatch = ReturnType<typeof watchDownload>
-
-/**
- * Sets how often each client may download one of the owner's files; null for no limit. Downloads already begun count.
- * @throws AppError `not_found`
- */
-export async function limitDownloads(
-  deps: Pick<Powers, "db" | "now" | "request">,
-  ownerId: string,
-  fileId: string,
-  downloadLimit: number | null,
-): Promise<void> {
-  await findOwnFile(deps, ownerId, fileId)
-  await runBatch(deps.db, [
-    setDownloadLimit(deps.db, fileId, downloadLimit),
-    auditEvent(deps, "file.download_limit_set", ownerId, fileId),
-  ])
-}

@@ -10,7 +10,17 @@ import type { Caller } from "./sessions.ts"
 export const EVENT_LIFETIME_MS = 7 * 24 * 60 * 60_000
 
 /** A file as events show it, like lists do. */
-export type EventFile = { id: string; name: string; type: string; sizeBytes: number; sha256: string; createdAtMs: number }
+export type EventFile = {
+  id: string
+  name: string
+  type: string
+  sizeBytes: number
+  sha256: string
+  createdAtMs: number
+  version: number
+  description: string | null
+  expiresAtMs: number | null
+}
 
 export type LiveEvent = {
   /** Later events have greater ones. */
@@ -32,9 +42,11 @@ export type EventPage = {
   hasMore: boolean
 }
 
-function fileOf({ fileId, isVisible, name, type, sizeBytes, sha256, createdAtMs }: EventRow): EventFile | null {
-  if (isVisible === 0 || fileId === null || name === null || type === null) return null
-  return { id: fileId, name, type, sizeBytes: sizeBytes ?? 0, sha256: sha256 ?? "", createdAtMs: createdAtMs ?? 0 }
+function fileOf({ fileId: id, isVisible, name, type, description, expiresAtMs, ...row }: EventRow): EventFile | null {
+  if (isVisible === 0 || id === null || name === null || type === null) return null
+  const { sizeBytes, sha256, createdAtMs, version } = row
+  const bytes = { sizeBytes: sizeBytes ?? 0, sha256: sha256 ?? "", version: version ?? 0 }
+  return { id, name, type, description, expiresAtMs, createdAtMs: createdAtMs ?? 0, ...bytes }
 }
 
 /** What a row says to its reader by now; null for nothing. */

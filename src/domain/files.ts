@@ -1,20 +1,20 @@
-// Files as people know them: lists, who may have which, deleting. Their bytes: content.ts and uploads.ts.
-import { runBatch } from "../db/client.ts"
+// Files as people know them: lists, and who may have which. What happens to them: file-life.ts, versions.ts. Their
+// bytes: content.ts and uploads.ts.
+import type { FileActor } from "../db/audiences.ts"
 import { FILE_SORTS, type FileQuery, type FileSort, type ListedRow, listFilesFor, listFilesOf } from "../db/file-lists.ts"
-import { addFileEvents } from "../db/events.ts"
-import { type BlobRow, type FileRow, deleteFile, selectSealedFile, selectSealedFileFor } from "../db/files.ts"
-import { discardObjectsOfFile, forgetDiscardedObject } from "../db/uploads.ts"
+import { type BlobRow, type FileRow, selectSealedFile, selectSealedFileFor } from "../db/files.ts"
+import { forgetDiscardedObject } from "../db/uploads.ts"
+import { findUser } from "../db/users.ts"
 import { AppError } from "../errors.ts"
-import { auditEvent } from "./audit.ts"
 import { type Listing, cursorAfter, cutWalk, positionAt } from "./cursor.ts"
 import type { Powers } from "./powers.ts"
 import { searchKey } from "./search-key.ts"
 import type { Caller } from "./sessions.ts"
 
 export { FILE_SORTS }
-export type { FileSort }
+export type { FileActor, FileSort }
 
-/** A file as lists show it. */
+/** A file as lists show it; sizes and digest are those of its current version. */
 export type ListedFile = {
   id: string
   name: string
@@ -23,8 +23,22 @@ export type ListedFile = {
   /** How often each client may download it; null for no limit. */
   downloadLimit: number | null
   audience: FileRow["audience"]
+  version: number
+  description: string | null
+  expiresAtMs: number | null
+  deletedAtMs: number | null
+  updatedAtMs: number
   sizeBytes: number
   sha256: string
+}
+
+/** A file as its owner sees it. */
+export type OwnFile = ListedFile & {
+  owner: { id: string; email: string }
+  /** expired: gone for clients, and on its way to the trash. */
+  state: "live" | "expired" | "deleted"
+  /** When the trash gives it up for good; null for a file that is not there. */
+  purgeAtMs: number | null
 }
 
 /** What may be asked of a list of files. */
@@ -54,30 +68,63 @@ async function pageOfFiles<State extends string>(
   return { page, nextCursor: await cursorAfter(deps, listing, next) }
 }
 
-const listedFile = ({ id, name, type, createdAtMs, downloadLimit, audience, sizeBytes, sha256 }: ListedRow): ListedFile => ({
-  id,
-  name,
-  type,
-  createdAtMs,
-  downloadLimit,
-  audience,
-  sizeBytes,
-  sha256,
+const listedFile = (row: ListedRow): ListedFile => ({
+  id: row.id,
+  name: row.name,
+  type: row.type,
+  createdAtMs: row.createdAtMs,
+  downloadLimit: row.downloadLimit,
+  audience: row.audience,
+  version: row.version,
+  description: row.description,
+  expiresAtMs: row.expiresAtMs,
+  deletedAtMs: row.deletedAtMs,
+  updatedAtMs: row.updatedAtMs,
+  sizeBytes: row.sizeBytes,
+  sha256: row.sha256,
 })
 
+/** What its owner is told of a file besides. */
+export function ownFile(deps: Pick<Powers, "now" | "policy">, file: ListedFile, owner: OwnFile["owner"]): OwnFile {
+  const { deletedAtMs, expiresAtMs } = file
+  const isExpired = expiresAtMs !== null && expiresAtMs <= deps.now()
+  const purgeAtMs = deletedAtMs === null ? null : deletedAtMs + deps.policy.deleteGraceMs
+  return { ...file, owner, state: deletedAtMs !== null ? "deleted" : isExpired ? "expired" : "live", purgeAtMs }
+}
+
+/** Of whose files a list is, in the words of a request: the caller's own when nothing is said. */
+export type OwnerWish = "all" | (string & {}) | undefined
+
 /**
- * A page of the caller's own files.
- * @throws AppError `validation_failed` for a cursor of another list
+ * @returns the owner's id; null for all owners
+ * @throws AppError `forbidden` for others' files without the permission
+ */
+export function ownerScope(caller: Pick<Caller, "userId" | "managesAllFiles">, owner: OwnerWish): string | null {
+  if (owner === undefined || owner === caller.userId) return caller.userId
+  if (!caller.managesAllFiles)
+    throw new AppError("forbidden", { detail: "This needs the permission to manage everybody's files." })
+  return owner === "all" ? null : owner
+}
+
+/**
+ * A page of the caller's own files, or of others' that they may manage.
+ * @throws AppError `validation_failed` for a cursor of another list · `forbidden` for others' files without the permission
  */
 export async function pageOfOwnFiles(
-  deps: Pick<Powers, "db" | "keys">,
+  deps: Pick<Powers, "db" | "keys" | "now" | "policy">,
   caller: Caller,
-  query: FileListQuery<FileRow["audience"]>,
-): Promise<FilePage> {
-  const { page, nextCursor } = await pageOfFiles(deps, caller, "own files", query, (walk) =>
-    listFilesOf(deps.db, caller.userId, walk),
+  { owner, ...query }: FileListQuery<FileRow["audience"] | "deleted"> & { owner?: OwnerWish },
+): Promise<FilePage<OwnFile>> {
+  const ownerId = ownerScope(caller, owner)
+  const list = ownerId === null ? "all files" : `files of ${ownerId}`
+  const [{ page, nextCursor }, known] = await Promise.all([
+    pageOfFiles(deps, caller, list, query, (walk) => listFilesOf(deps.db, ownerId, walk)),
+    ownerId === null || ownerId === caller.userId ? caller : findUser(deps.db, ownerId),
+  ])
+  const files = page.map((row) =>
+    ownFile(deps, listedFile(row), { id: row.ownerId, email: row.ownerEmail ?? known?.email ?? "" }),
   )
-  return { files: page.map(listedFile), nextCursor }
+  return { files, nextCursor }
 }
 
 export type ClientFileState = "new" | "downloaded"
@@ -88,12 +135,12 @@ export type ClientFile = ListedFile & { state: ClientFileState }
  * @throws AppError `validation_failed` for a cursor of another list
  */
 export async function pageOfFilesFor(
-  deps: Pick<Powers, "db" | "keys">,
+  deps: Pick<Powers, "db" | "keys" | "now">,
   caller: Caller,
   query: FileListQuery<ClientFileState>,
 ): Promise<FilePage<ClientFile>> {
   const { page, nextCursor } = await pageOfFiles(deps, caller, "files", query, (walk) =>
-    listFilesFor(deps.db, caller.userId, walk),
+    listFilesFor(deps.db, caller.userId, deps.now(), walk),
   )
   const files = page.map((row) => ({
     ...listedFile(row),
@@ -108,36 +155,30 @@ export type SealedRow = { file: FileRow; blob: BlobRow }
 const notFound = (): AppError => new AppError("not_found", { detail: "There is no such file." })
 
 /** A file that is for this client; any other is indistinguishable from a missing one, by the same single question. */
-export async function findFileFor(deps: Pick<Powers, "db">, clientId: string, id: string): Promise<SealedRow> {
-  const [row] = await selectSealedFileFor(deps.db, id, clientId)
+export async function findFileFor(deps: Pick<Powers, "db" | "now">, clientId: string, id: string): Promise<SealedRow> {
+  const [row] = await selectSealedFileFor(deps.db, id, clientId, deps.now())
   if (row === undefined) throw notFound()
   return row
 }
 
-/** One of the owner's own files; somebody else's is indistinguishable from a missing one. */
-export async function findOwnFile(deps: Pick<Powers, "db">, ownerId: string, id: string): Promise<SealedRow> {
+/**
+ * A file that the actor may manage, in the trash or not: their own, or everybody's with the permission. Any other is
+ * indistinguishable from a missing one, by the same single question.
+ */
+export async function findOwnFile(deps: Pick<Powers, "db">, actor: FileActor, id: string): Promise<SealedRow> {
   const [row] = await selectSealedFile(deps.db, id)
-  if (row?.file.ownerId !== ownerId) throw notFound()
+  if (row === undefined || !mayManage(actor, row.file)) throw notFound()
   return row
 }
 
-/**
- * Deletes one of the owner's files. Its wrapped key goes in the same batch, so its bytes are unreadable at
- * once; the object follows, by the sweeper if not now.
- */
-export async function deleteOwnFile(
-  deps: Pick<Powers, "db" | "blobs" | "now" | "request" | "afterwards" | "log">,
-  ownerId: string,
-  id: string,
-): Promise<void> {
-  const { blob } = await findOwnFile(deps, ownerId, id)
-  await runBatch(deps.db, [
-    discardObjectsOfFile(deps.db, id, deps.now()),
-    addFileEvents(deps.db, "file.removed", [id], deps.now()),
-    deleteFile(deps.db, id),
-    auditEvent(deps, "file.deleted", ownerId, id),
-  ])
-  deps.afterwards(discardObject(deps, blob.objectKey))
+/** May the actor do with the file what its owner may? */
+export const mayManage = ({ userId, managesAllFiles }: FileActor, { ownerId }: Pick<FileRow, "ownerId">): boolean =>
+  managesAllFiles || ownerId === userId
+
+/** @throws AppError `file_deleted` for a file in the trash */
+export function requireThere({ deletedAtMs }: Pick<FileRow, "deletedAtMs">): void {
+  if (deletedAtMs === null) return
+  throw new AppError("file_deleted", { detail: "This file is in the trash. Restore it first: POST /api/ops/files/{id}/restore" })
 }
 
 /** Deletes an object that no file owns any more. What fails here the sweeper tries again. */

@@ -9,7 +9,9 @@ import { newId } from "../ids.ts"
 import type { ChosenAudience } from "./audiences.ts"
 import type { ListedFile } from "./files.ts"
 import { tooLarge } from "./parts.ts"
+import { NOTIFICATIONS } from "./notifications.ts"
 import type { Powers } from "./powers.ts"
+import type { Draft } from "./publication.ts"
 
 /** How long an answer is kept. */
 const KEPT_MS = 24 * 60 * 60_000
@@ -21,6 +23,7 @@ const HELD_MS = 15 * 60_000
 const RETRY_AFTER_SECONDS = 5
 
 type Deps = Pick<Powers, "db" | "now">
+type Asked = Pick<Draft, "name" | "downloadLimit" | "audience" | "description" | "expiresAtMs" | "notify" | "replaces">
 type Answered = { kind: "answered"; fingerprint: string; file: ListedFile }
 
 export const keyInUse = (): AppError =>
@@ -33,14 +36,19 @@ export const keyInUse = (): AppError =>
 const recipientsOf = ({ audience, clients, groups }: ChosenAudience): string[][] =>
   audience === "everyone" ? [] : [clients.toSorted(), groups.toSorted()]
 
-/** Everything that makes one upload another. */
-const fingerprintOf = (
-  file: Pick<ListedFile, "name" | "downloadLimit" | "sizeBytes" | "sha256">,
-  audience: ChosenAudience,
-): string =>
-  createHash("sha256")
-    .update(JSON.stringify([file.name, file.downloadLimit, file.sizeBytes, file.sha256, ...recipientsOf(audience)]))
-    .digest("hex")
+/** Everything that makes one upload another: what was asked, and the bytes. */
+function fingerprintOf(draft: Asked, { sizeBytes, sha256 }: Pick<ListedFile, "sizeBytes" | "sha256">): string {
+  const { name, downloadLimit, audience, description, expiresAtMs, notify = NOTIFICATIONS, replaces } = draft
+  const terms = [description ?? null, expiresAtMs ?? null]
+  const muted = NOTIFICATIONS.filter((name) => !notify.includes(name))
+  const more: unknown[] = [...recipientsOf(audience), ...(terms.some((term) => term !== null) ? [terms] : [])]
+  if (muted.length > 0) more.push({ muted })
+  const parts =
+    replaces === undefined
+      ? [name.name, downloadLimit, sizeBytes, sha256, ...more]
+      : ["version", replaces.file.id, sizeBytes, sha256]
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex")
+}
 
 /**
  * Takes the key for this request, or finds what was answered under it.
@@ -61,13 +69,8 @@ export async function claimIdempotencyKey(
 }
 
 /** The statement by which the batch that publishes the file also answers for the key. */
-export const answerIdempotently = (
-  deps: Deps,
-  ownerId: string,
-  claim: KeyClaim,
-  file: ListedFile,
-  audience: ChosenAudience,
-): Statement => answerKey(deps.db, ownerId, claim, fingerprintOf(file, audience), JSON.stringify(file))
+export const answerIdempotently = (deps: Deps, ownerId: string, claim: KeyClaim, draft: Asked, file: ListedFile): Statement =>
+  answerKey(deps.db, ownerId, claim, fingerprintOf(draft, file), JSON.stringify(file))
 
 /** Lets go of a key whose request came to nothing. Where that fails too, it is free again in a while. */
 export async function forgetIdempotencyKey(deps: Deps & Pick<Powers, "log">, ownerId: string, claim: KeyClaim): Promise<void> {
@@ -84,7 +87,7 @@ export async function forgetIdempotencyKey(deps: Deps & Pick<Powers, "log">, own
  */
 export async function repeatAnswer(
   answered: Answered,
-  upload: { name: { name: string }; downloadLimit: number | null; audience: ChosenAudience },
+  draft: Asked,
   chunks: AsyncIterable<Uint8Array>,
   maxBytes: number,
 ): Promise<ListedFile> {
@@ -95,8 +98,6 @@ export async function repeatAnswer(
     if (sizeBytes > maxBytes) throw tooLarge(maxBytes)
     hash.update(chunk)
   }
-  const { downloadLimit, name, audience } = upload
-  const sent = { name: name.name, downloadLimit, sizeBytes, sha256: hash.digest("hex") }
-  if (fingerprintOf(sent, audience) === answered.fingerprint) return answered.file
+  if (fingerprintOf(draft, { sizeBytes, sha256: hash.digest("hex") }) === answered.fingerprint) return answered.file
   throw new AppError("idempotency_key_reused", { detail: "This Idempotency-Key was used for another upload. Take a new one." })
 }

@@ -69,7 +69,8 @@ export async function mintLink(
   }
   await takeLimit(deps, "link-mint", caller.userId)
   const { file } = await findFileFor(deps, caller.userId, fileId)
-  if (file.downloadLimit !== null && (await countDownloads(deps.db, fileId, caller.userId)) >= file.downloadLimit) throw usedUp()
+  if (file.downloadLimit !== null && (await countDownloads(deps.db, fileId, file.version, caller.userId)) >= file.downloadLimit)
+    throw usedUp()
   const createdAtMs = deps.now()
   const expiresAtSeconds = Math.floor(createdAtMs / 1000) + lifetimeSeconds
   const expiresAtMs = expiresAtSeconds * 1000
@@ -103,7 +104,7 @@ const HELD_RETRY_AFTER_SECONDS = 5
  * @param terms - under what terms the request will be sent bytes, or null when it will not be, e.g. for HEAD
  * @throws AppError `link_not_found` for anything not genuine, before any I/O · `authentication_required` or
  *   `invalid_token` without a live login · `link_not_yours` for everybody but its client · to that client alone
- *   `link_expired`, `link_revoked`, `downloads_used_up`, and `download_in_progress` while another request by this link
+ *   `link_expired`, `link_revoked`, `link_superseded`, `downloads_used_up`, and `download_in_progress` while another request by this link
  *   is sending the limited document from its beginning
  */
 export async function openLink(
@@ -172,6 +173,10 @@ async function checkAccess(deps: Deps, claims: LinkClaims, caller: Caller, row: 
   if (link.revokedAtMs !== null) {
     await noteRefusal(deps, caller.userId, claims.linkId, "withdrawn")
     throw new AppError("link_revoked", { detail: "This link was withdrawn." })
+  }
+  if (link.version !== file.version) {
+    await noteRefusal(deps, caller.userId, claims.linkId, "superseded")
+    throw new AppError("link_superseded", { detail: "There is a newer version of this document. Ask for a new link." })
   }
   return { file, blob, download, claimsUsed }
 }

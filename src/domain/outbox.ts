@@ -14,7 +14,7 @@ import {
   markMailFailed,
   markMailSent,
 } from "../db/outbox.ts"
-import { type Db, runBatch } from "../db/client.ts"
+import { type Condition, type Db, runBatch } from "../db/client.ts"
 import { AppError } from "../errors.ts"
 import type { SendFailure, SendResult } from "../mail/mailer.ts"
 import type { Message } from "../mail/messages.ts"
@@ -26,7 +26,15 @@ import type { Caller } from "./sessions.ts"
 
 export { MAIL_STATES, type MailState }
 
-export type OutgoingMail = Message & { id: string; kind: string; recipient: string; createdAtMs: number; expiresAtMs: number }
+export type OutgoingMail = Message & {
+  id: string
+  kind: string
+  recipient: string
+  createdAtMs: number
+  expiresAtMs: number
+  /** Where the recipient can refuse such mails (RFC 8058). */
+  unsubscribeUrl?: string
+}
 
 /** Longer than any try can take, so that nobody else picks the mail up meanwhile. */
 const LEASE_MS = 60_000
@@ -36,14 +44,18 @@ const MAX_DELAY_MS = 60 * 60_000
 const MIN_DELAY_MS = 30_000
 /** Tries that the service's own trouble takes away; about seven hours. */
 const MAX_ATTEMPTS = 12
-const DRAIN_LIMIT = 50
+/** How many mails one run of cron tries. */
+export const DRAIN_LIMIT = 150
 /** So many failures of the service in a row say that it is down: the rest waits for the next run. */
 const MAX_FAILURES_IN_A_ROW = 3
 
-/** The statement that puts a mail into the outbox, due at once. */
-export const enqueueMail = (db: Db, mail: OutgoingMail) => {
-  const { text, ...row } = mail
-  return insertMail(db, { ...row, body: text, nextAttemptAtMs: mail.createdAtMs })
+/**
+ * The statement that puts a mail into the outbox, due at once.
+ * @param onlyIf - no mail where this does not hold in the moment of the write
+ */
+export const enqueueMail = (db: Db, mail: OutgoingMail, onlyIf?: Condition) => {
+  const { text, unsubscribeUrl = null, ...row } = mail
+  return insertMail(db, { ...row, body: text, unsubscribeUrl }, onlyIf)
 }
 
 /** Exponential back-off with jitter: half fixed, half random, so that retries of many mails spread out. */
@@ -88,7 +100,8 @@ export async function deliverMail(deps: Delivery, id: string): Promise<SendResul
       await markMailDead(deps.db, id, "expired", false)
       return null
     }
-    const result = await deps.mailer.send({ to: mail.recipient, subject: mail.subject, text: mail.body })
+    const { recipient: to, subject, body: text, unsubscribeUrl } = mail
+    const result = await deps.mailer.send({ to, subject, text, unsubscribeUrl })
     if (result.sent) await markMailSent(deps.db, id, deps.now())
     else await noteFailure(deps, mail, result)
     deps.log("mail", { mailId: id, kind: mail.kind, attempt: mail.attempts, outcome: result.sent ? "sent" : result.failure })

@@ -11,8 +11,8 @@ import type { Powers } from "./powers.ts"
 
 export type Part = { plaintext: Bytes; isLast: boolean }
 
-/** The two buffers of an upload: a part as it came, and sealed. */
-export type PartBuffers = { plain: Bytes; sealed: Bytes }
+/** The buffers of an upload: a part as it came, and sealed; and, where asked for, one to keep things in beside them. */
+export type PartBuffers = { plain: Bytes; sealed: Bytes; beside: Bytes }
 
 /**
  * Room for a part of an upload of at most that size. Rounded up to a power of two, so that buffers of small
@@ -23,20 +23,21 @@ function bufferBytes(atMostBytes: number): number {
 }
 
 /**
- * A share of memory for an upload of at most that many bytes, its two buffers already borrowed.
+ * A share of memory for an upload of at most that many bytes, its buffers already borrowed.
+ * @param besideBytes - how much room it wants besides, if it may have more than one part
  * @throws AppError `busy`
  */
 export async function admitUpload(
   deps: Pick<Powers, "memory">,
   atMostBytes: number,
+  besideBytes = 0,
 ): Promise<{ lease: MemoryLease; buffers: PartBuffers }> {
   const plainBytes = bufferBytes(atMostBytes)
   const sealedBytes = streamBytes(plainBytes)
-  const lease = await deps.memory.admit(plainBytes + sealedBytes)
-  return {
-    lease,
-    buffers: { plain: new Uint8Array(lease.borrow(plainBytes)), sealed: new Uint8Array(lease.borrow(sealedBytes)) },
-  }
+  const roomBytes = atMostBytes > PART_BYTES ? besideBytes : 0
+  const lease = await deps.memory.admit(plainBytes + sealedBytes + roomBytes)
+  const borrow = (lengthBytes: number): Bytes => new Uint8Array(lease.borrow(lengthBytes))
+  return { lease, buffers: { plain: borrow(plainBytes), sealed: borrow(sealedBytes), beside: borrow(roomBytes) } }
 }
 
 /**

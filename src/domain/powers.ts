@@ -28,6 +28,8 @@ export type Policy = {
   documents: DocumentPolicy
   /** Ops accounts without a second factor may only enrol one. */
   requireTotpForOps: boolean
+  /** How long deleted files wait in the trash; 0 for not at all. */
+  deleteGraceMs: number
   auditRetentionDays: number
 }
 

@@ -6,22 +6,26 @@ import type { Powers } from "./powers.ts"
 
 type Deps = Pick<Powers, "db" | "policy">
 
-/** Is there room for one more file of that size? Says so in words if not, else null. */
+/**
+ * Is there room for one more file of that size? Says so in words if not, else null.
+ * @param newFiles - 0 where the bytes are for another version of a file that is there
+ */
 export async function quotaFault(
   deps: Deps,
   ownerId: string,
   sizeBytes: number,
   exceptUploadId?: string,
+  newFiles: 0 | 1 = 1,
 ): Promise<AppError | null> {
   const { quotaBytes, quotaFiles } = deps.policy
   if (quotaBytes === 0 && quotaFiles === 0) return null
   const usage = await readUsage(deps.db, ownerId, exceptUploadId)
-  if (quotaFiles > 0 && usage.files >= quotaFiles) {
-    const detail = `You have ${String(usage.files)} files, uploads under way included, and may have ${String(quotaFiles)}. Delete some first.`
+  if (quotaFiles > 0 && newFiles > 0 && usage.files >= quotaFiles) {
+    const detail = `You have ${String(usage.files)} files, trash and uploads under way included, and may have ${String(quotaFiles)}. Delete some first.`
     return new AppError("quota_exceeded", { detail, reason: "files" })
   }
   if (quotaBytes > 0 && usage.bytes + sizeBytes > quotaBytes) {
-    const detail = `Your files, uploads under way included, have ${String(usage.bytes)} bytes, and may have ${String(quotaBytes)}. Delete some first.`
+    const detail = `Your files, with all versions, trash and uploads under way, have ${String(usage.bytes)} bytes, and may have ${String(quotaBytes)}. Delete some first.`
     return new AppError("quota_exceeded", { detail, reason: "bytes" })
   }
   return null
@@ -31,7 +35,7 @@ export async function quotaFault(
  * Refuses before any bytes are taken what could not be kept.
  * @throws AppError `quota_exceeded`
  */
-export async function requireQuota(deps: Deps, ownerId: string, sizeBytes: number): Promise<void> {
-  const fault = await quotaFault(deps, ownerId, sizeBytes)
+export async function requireQuota(deps: Deps, ownerId: string, sizeBytes: number, newFiles: 0 | 1 = 1): Promise<void> {
+  const fault = await quotaFault(deps, ownerId, sizeBytes, undefined, newFiles)
   if (fault !== null) throw fault
 }

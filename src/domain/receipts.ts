@@ -14,7 +14,7 @@ import {
 } from "../db/receipts.ts"
 import { type Listing, cursorAfter, cutPage, cutWalk, positionAt } from "./cursor.ts"
 import { downloadState } from "./downloads.ts"
-import { type SealedRow, findOwnFile } from "./files.ts"
+import { type FileActor, type SealedRow, findOwnFile } from "./files.ts"
 import type { Powers } from "./powers.ts"
 import type { Caller } from "./sessions.ts"
 
@@ -99,7 +99,7 @@ export async function pageOfReceipts(
   fileId: string,
   query: { limit: number; state?: ReceiptState | undefined; cursor?: string | undefined },
 ): Promise<SealedRow & { receipts: Receipt[]; totals: ReceiptTotals | null; nextCursor: string | null }> {
-  const found = await findOwnFile(deps, caller.userId, fileId)
+  const found = await findOwnFile(deps, caller, fileId)
   const { version } = found.file
   const { state, limit } = query
   const listing: Listing = { callerId: caller.userId, list: "receipts", terms: { fileId, state } }
@@ -118,16 +118,16 @@ export async function pageOfReceipts(
 const WALK_ROWS = 500
 
 /**
- * All receipts of one of the owner's files, some at a time, of the version that is current at the beginning.
+ * All receipts of one of the actor's files, some at a time, of the version that is current at the beginning.
  * @throws AppError `not_found`
  */
 export async function walkReceipts(
   deps: Pick<Powers, "db">,
-  ownerId: string,
+  actor: FileActor,
   fileId: string,
   state?: ReceiptState,
 ): Promise<SealedRow & { pages: AsyncGenerator<Receipt[], void> }> {
-  const found = await findOwnFile(deps, ownerId, fileId)
+  const found = await findOwnFile(deps, actor, fileId)
   const { version } = found.file
   async function* pages() {
     for (let afterId: string | undefined; ;) {
@@ -163,13 +163,13 @@ export type PastDownload = {
  * @throws AppError `validation_failed` for a cursor of another list
  */
 export async function pageOfHistory(
-  deps: Pick<Powers, "db" | "keys">,
+  deps: Pick<Powers, "db" | "keys" | "now">,
   caller: Caller,
   query: { limit: number; cursor?: string | undefined },
 ): Promise<{ history: PastDownload[]; nextCursor: string | null }> {
   const listing: Listing = { callerId: caller.userId, list: "history", terms: {} }
   const after = await positionAt(deps, listing, query.cursor)
-  const rows = await listDownloadsBy(deps.db, caller.userId, { after, limit: query.limit + 1 })
+  const rows = await listDownloadsBy(deps.db, caller.userId, { after, limit: query.limit + 1, nowMs: deps.now() })
   const { page, next } = cutPage(rows, query.limit, ({ startedAtMs, id }) => ({ key: startedAtMs, id }))
   const history = page.map(({ id, fileId, name, type, version, sizeBytes, sha256, isAvailable, ...row }) => {
     const { state, percent } = downloadState({ ...row, sizeBytes })

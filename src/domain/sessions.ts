@@ -47,6 +47,8 @@ export type Caller = {
   email: string
   isVerified: boolean
   hasSecondFactor: boolean
+  /** May do with everybody's files what their owners may. */
+  managesAllFiles: boolean
 }
 
 export type TokenPair = { accessToken: string; refreshToken: string; expiresIn: number }
@@ -252,7 +254,15 @@ export const readAccessToken = (deps: Pick<Powers, "keys" | "policy" | "now">, t
 export function callerFrom(claims: AccessClaims, row: CallerRow | undefined): Caller {
   if (row?.userId !== claims.userId) throw refused("no live session")
   const { userId, sessionId, role, email } = row
-  return { userId, sessionId, role, email, isVerified: row.verifiedAtMs !== null, hasSecondFactor: row.hasSecondFactor === 1 }
+  return {
+    userId,
+    sessionId,
+    role,
+    email,
+    isVerified: row.verifiedAtMs !== null,
+    hasSecondFactor: row.hasSecondFactor === 1,
+    managesAllFiles: role === "ops" && row.managesAllFiles === 1,
+  }
 }
 
 /**

@@ -15,20 +15,23 @@ import {
   listUploadsBefore,
   setMultipartId,
 } from "../db/uploads.ts"
-import { AppError } from "../errors.ts"
+import { AppError, fieldError } from "../errors.ts"
 import { memorySource } from "../office/byte-source.ts"
 import type { StoredPart } from "../blobs/store.ts"
-import type { ChosenAudience } from "./audiences.ts"
+import { FOR_EVERYONE, type ChosenAudience } from "./audiences.ts"
 import { type Digests, type ExpectedDigests, createDigests, digestMismatch } from "./digests.ts"
 import { parseDocumentName } from "./document-name.ts"
 import { requireCleanScan, requireDocument, requireStart } from "./document-check.ts"
 import { type ContentDeps, contentSource, withContentStream } from "./content.ts"
-import { type ListedFile, discardObject } from "./files.ts"
+import { requireFuture } from "./file-life.ts"
+import { type ListedFile, type SealedRow, discardObject, requireThere } from "./files.ts"
 import { answerIdempotently, claimIdempotencyKey, forgetIdempotencyKey, keyInUse, repeatAnswer } from "./idempotency.ts"
 import type { MemoryLease } from "./memory.ts"
+import type { Notification } from "./notifications.ts"
 import { type Part, type PartBuffers, admitUpload, createPartWriter, cutIntoParts } from "./parts.ts"
 import type { Powers } from "./powers.ts"
-import { type Draft, FIRST_VERSION, type Occasion, blobRow, newObjectKey, publish } from "./publication.ts"
+import { type Draft, type Occasion, blobRow, newObjectKey, publish, versionOf } from "./publication.ts"
+import { SEEN_BYTES, type SeenEntries, createSeenEntries } from "./seen-entries.ts"
 import { newId } from "../ids.ts"
 
 export type UploadDeps = ContentDeps & Pick<Powers, "policy" | "scanner">
@@ -36,21 +39,30 @@ export type UploadDeps = ContentDeps & Pick<Powers, "policy" | "scanner">
 /** Longer than any upload can run, so that the sweeper never touches a live one. */
 const ABANDONED_AFTER_MS = 24 * 60 * 60_000
 
-export type UploadRequest = {
-  ownerId: string
-  /** The name as the client gave it. */
-  sentName: string
+/** A document on its way in. */
+export type SentDocument = {
+  senderId: string
   chunks: AsyncIterable<Uint8Array>
   /** No more than that will come, e.g. because the whole request is no longer. */
   atMostBytes: number
   /** Digests that the client announced; the document must have them. */
   expected: ExpectedDigests
+  /** The client's own name for this request: sent again, it makes no second file. */
+  idempotencyKey: string | null
+}
+
+/** What a new file is published with. */
+export type NewFile = {
+  /** The name as the client gave it. */
+  sentName: string
   /** How often each client may download the file; null for no limit. */
   downloadLimit: number | null
   /** Whom it is for from its first moment on. */
   audience: ChosenAudience
-  /** The client's own name for this request: sent again, it makes no second file. */
-  idempotencyKey: string | null
+  description: string | null
+  expiresAtMs: number | null
+  /** What is told about it. */
+  notify: readonly Notification[]
 }
 
 /**
@@ -58,15 +70,40 @@ export type UploadRequest = {
  * @throws AppError `unsupported_document`, `document_refused`, `validation_failed`, `payload_too_large`, `digest_mismatch`,
  *   `quota_exceeded`, `scanner_unavailable`, `idempotency_key_in_use`, `idempotency_key_reused`; nothing is stored then · `busy` when too many transfers are running
  */
-export async function receiveDocument(deps: UploadDeps, upload: UploadRequest): Promise<ListedFile> {
-  const { ownerId, downloadLimit, audience, idempotencyKey } = upload
-  const name = parseDocumentName(upload.sentName)
-  const draft = { fileId: newId(), objectKey: newObjectKey(), ownerId, name, downloadLimit, audience }
+export async function receiveDocument(deps: UploadDeps, { sentName, ...file }: NewFile, sent: SentDocument): Promise<ListedFile> {
+  const name = parseDocumentName(sentName)
+  requireFuture(deps, file.expiresAtMs)
+  return receive(deps, { ...file, fileId: newId(), objectKey: newObjectKey(), ownerId: sent.senderId, name }, sent)
+}
+
+/**
+ * Receives a document of the same type as the next version of a file that its sender may manage. The file keeps its id,
+ * name, recipients and terms.
+ * @param sentName - the name as the client gave it, if it did: only its type matters
+ * @throws AppError as for a new file, and `not_found`, `file_deleted`, `version_conflict` when another version came first
+ */
+export async function receiveVersion(
+  deps: UploadDeps,
+  replaces: SealedRow,
+  sentName: string | null,
+  sent: SentDocument,
+): Promise<ListedFile> {
+  const { id: fileId, name, type, downloadLimit } = replaces.file
+  requireThere(replaces.file)
+  if (sentName !== null && parseDocumentName(sentName).type !== type)
+    throw fieldError("file", "type_changed", `This file is a .${type}, and so must its next version be.`)
+  const known = { fileId, objectKey: newObjectKey(), ownerId: sent.senderId, name: { name, type }, downloadLimit }
+  return receive(deps, { ...known, audience: FOR_EVERYONE, replaces }, sent)
+}
+
+async function receive(deps: UploadDeps, draft: Draft, upload: SentDocument): Promise<ListedFile> {
+  const { ownerId } = draft
+  const { idempotencyKey } = upload
   if (idempotencyKey === null) return receiveDraft(deps, draft, upload, {})
   const claim = await claimIdempotencyKey(deps, ownerId, idempotencyKey)
   if (claim.kind === "answered") return repeatAnswer(claim, draft, upload.chunks, deps.policy.maxFileBytes)
   try {
-    const more = (file: ListedFile) => [answerIdempotently(deps, ownerId, claim, file, audience)]
+    const more = (file: ListedFile) => [answerIdempotently(deps, ownerId, claim, draft, file)]
     return await receiveDraft(deps, draft, upload, { idempotency: claim, more })
   } catch (error) {
     // The client may try again with what it has mended. If the file appeared all the same, its answer stays.
@@ -75,8 +112,8 @@ export async function receiveDocument(deps: UploadDeps, upload: UploadRequest): 
   }
 }
 
-async function receiveDraft(deps: UploadDeps, draft: Draft, upload: UploadRequest, occasion: Occasion): Promise<ListedFile> {
-  const { lease, buffers } = await admitUpload(deps, Math.min(upload.atMostBytes, deps.policy.maxFileBytes))
+async function receiveDraft(deps: UploadDeps, draft: Draft, upload: SentDocument, occasion: Occasion): Promise<ListedFile> {
+  const { lease, buffers } = await admitUpload(deps, Math.min(upload.atMostBytes, deps.policy.maxFileBytes), SEEN_BYTES)
   try {
     const blob = await storeContent(deps, draft, upload, buffers, lease)
     return await publishOrRemove(deps, draft, blob, occasion)
@@ -104,7 +141,7 @@ async function publishOrRemove(deps: UploadDeps, draft: Draft, blob: BlobRow, oc
 async function storeContent(
   deps: UploadDeps,
   draft: Draft,
-  upload: UploadRequest,
+  upload: SentDocument,
   buffers: PartBuffers,
   lease: MemoryLease,
 ): Promise<BlobRow> {
@@ -136,7 +173,7 @@ async function storeSmall(
   const sha256 = digest.sha256Hex()
   const facts = { type: draft.name.type, sizeBytes: part.plaintext.length, sha256 }
   const scan = await requireCleanScan(deps, facts, (use) => use(part.plaintext))
-  const version = { fileId: draft.fileId, fileVersion: FIRST_VERSION }
+  const version = { fileId: draft.fileId, fileVersion: versionOf(draft) }
   const { fileKey, wrapped } = await createFileKey(deps.keys.masterKeys, version)
   const associatedData = partAssociatedData({ ...version, partIndex: 0, isLastPart: true })
   const sealed = await sealStream(fileKey, associatedData, part.plaintext, buffers.sealed)
@@ -159,14 +196,17 @@ async function storeLarge(
   const multipartId = await cleaningUp(deps, draft, null, () => deps.blobs.startMultipart(draft.objectKey))
   return cleaningUp(deps, draft, multipartId, async () => {
     await setMultipartId(deps.db, draft.objectKey, multipartId)
-    const { parts, ...sealed } = await sealParts(deps, draft, multipartId, first, rest, digest, buffers)
+    const seen = createSeenEntries(buffers.beside)
+    const watch = { digest, seen }
+    const { parts, ...sealed } = await sealParts(deps, draft, multipartId, first, rest, watch, buffers)
     if (!digest.matches()) throw digestMismatch("Repr-Digest")
     const isWhole = await deps.blobs.completeMultipart(draft.objectKey, multipartId, parts, sealedFileBytes(sealed.sizeBytes))
     if (!isWhole) throw new TypeError("parts of a running upload are gone")
     const row = blobRow(draft, { ...sealed, sha256: digest.sha256Hex() })
     // The sealed buffer has done its work; the check reads through a smaller one out of the same share.
     lease.giveBack(buffers.sealed.buffer)
-    await requireDocument(deps, await contentSource(deps, row, lease), draft.name.type)
+    await requireDocument(deps, seen.over(await contentSource(deps, row, lease)), draft.name.type)
+    lease.giveBack(buffers.beside.buffer)
     const facts = { type: draft.name.type, sizeBytes: row.sizeBytes, sha256: row.sha256 }
     const scan = await requireCleanScan(deps, facts, (use) => withContentStream(deps, row, lease, use))
     return { ...row, scan }
@@ -179,10 +219,10 @@ async function sealParts(
   multipartId: string,
   first: Part,
   rest: AsyncGenerator<Part, void>,
-  digest: Digests,
+  watch: { digest: Digests; seen: SeenEntries },
   buffers: PartBuffers,
 ) {
-  const version = { fileId: draft.fileId, fileVersion: FIRST_VERSION }
+  const version = { fileId: draft.fileId, fileVersion: versionOf(draft) }
   const { fileKey, wrapped } = await createFileKey(deps.keys.masterKeys, version)
   const parts: StoredPart[] = []
   const writer = createPartWriter(
@@ -198,7 +238,8 @@ async function sealParts(
   let index = 0
   try {
     for (let part: Part | undefined = first; part !== undefined; part = (await rest.next()).value ?? undefined) {
-      digest.update(part.plaintext)
+      watch.digest.update(part.plaintext)
+      watch.seen.see(part.plaintext, sizeBytes)
       sizeBytes += part.plaintext.length
       await writer.write({ ...part, index, number: index + 1 })
       index++

@@ -94,7 +94,7 @@ export async function documentResponse(request: Request, { file, blob }: SealedR
     if (request.method === "GET") await (await open([])).cancel()
     throw new AppError("integrity_failure", { detail: "The stored file is damaged and was not sent.", reason: "row" })
   }
-  const validators = { etag: `"${sha256}"`, lastModifiedSeconds: Math.floor(file.createdAtMs / 1000) }
+  const validators = { etag: `"${sha256}"`, lastModifiedSeconds: Math.floor(blob.createdAtMs / 1000) }
   const common = {
     ETag: validators.etag,
     "Last-Modified": httpDate(validators.lastModifiedSeconds),

@@ -2,6 +2,7 @@
 // use, or says which rule it breaks.
 import { z } from "zod"
 import { type EmailAddress, parseEmailAddress } from "../domain/email-address.ts"
+import { deceptiveCharacter } from "../domain/visible-text.ts"
 import { fieldError } from "../errors.ts"
 import { isId } from "../ids.ts"
 import { PASSWORD_MAX_CHARS, passwordFault } from "../domain/password-rules.ts"
@@ -74,6 +75,9 @@ export const currentPasswordField = z.string("A password is needed.").max(4000, 
 /** An id in a query. */
 export const idField = z.string().refine(isId, "This is not an id.")
 
+/** Whose files: an operations user's, or all. */
+export const ownerField = z.string().refine((text) => text === "all" || isId(text), "Give the id of an operations user, or all.")
+
 /** Ids of which a body gives so many at most. */
 export const idsField = (max: number) => z.array(idField, "Give a list of ids.").max(max, `Give at most ${String(max)} ids.`)
 
@@ -102,6 +106,31 @@ export const searchField = z
 
 /** Characters that hide or reorder text, as in names of documents. */
 const DECEPTIVE = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/u
+
+/** What is said of a file: any text that everybody sees as it is, on several lines if need be. */
+export const descriptionField = z
+  .string("Give a text, or null for none.")
+  .max(1000, "A description has at most 1000 characters.")
+  .transform((text) => text.normalize("NFC").replaceAll(/\r\n?/g, "\n").trim())
+  .refine(
+    (text) => text.isWellFormed() && deceptiveCharacter(text.replaceAll("\n", "")) === null,
+    "A description holds no control or invisible characters but line breaks.",
+  )
+  .pipe(
+    z.string().min(1, "Give at least one character, or null for none.").max(1000, "A description has at most 1000 characters."),
+  )
+
+/** A point in time (ISO 8601, RFC 3339), with its zone; in milliseconds since 1970. */
+export const timeField = z.iso
+  .datetime({ offset: true, error: "Give a time with its zone, e.g. 2027-01-31T17:00:00Z." })
+  .transform((text) => Date.parse(text))
+  .pipe(z.int("Give a time with its zone, e.g. 2027-01-31T17:00:00Z."))
+
+/** A version's number in a query. */
+export const versionField = z
+  .string()
+  .regex(/^[1-9]\d{0,9}$/, "Give the number of a version.")
+  .transform(Number)
 
 /** A name that people give to something, e.g. a group: with single spaces, in Unicode NFC. */
 export const nameField = z

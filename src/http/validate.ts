@@ -99,3 +99,9 @@ export function pathId(text: string, noun = "file"): string {
   if (!isId(text)) throw new AppError("not_found", { detail: `There is no such ${noun}.`, reason: "not an id" })
   return text
 }
+
+/** A number in the path, likewise. */
+export function pathNumber(text: string, noun: string): number {
+  if (/^[1-9]\d{0,9}$/.test(text)) return Number(text)
+  throw new AppError("not_found", { detail: `There is no such ${noun}.`, reason: "not a number" })
+}

@@ -2,7 +2,7 @@
 // itself waits for ever, reads answers of any length and follows redirects, with the API key and the mail in hand; here
 // it does none of that.
 import { MailChannels } from "mailchannels-sdk"
-import type { Mailer, SendFailure } from "./mailer.ts"
+import { type Mailer, type SendFailure, unsubscribeHeaders } from "./mailer.ts"
 
 /** For one try, from the first byte sent to the last one read. */
 export const SEND_TIMEOUT_MS = 15_000
@@ -85,6 +85,7 @@ export function createMailChannelsMailer(
         to: { email: mail.to },
         subject: mail.subject,
         text: mail.text,
+        headers: unsubscribeHeaders(mail),
         // Tracking would rewrite our links through a third party.
         tracking: { click: false, open: false },
       })

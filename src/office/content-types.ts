@@ -12,17 +12,18 @@ export type ContentTypes = {
   typeOf(partName: string): string | undefined
 }
 
-/** @throws DocumentFault `bad_content_types`, `bad_xml`, `xml_doctype` */
+/**
+ * Nothing may stand there but the list itself: what a reader makes of other elements, or of entries within them, differs.
+ * @throws DocumentFault `bad_content_types`, `bad_xml`, `xml_doctype`
+ */
 export function parseContentTypes(bytes: Uint8Array): ContentTypes {
   const overrides = new Map<string, string>()
   const defaults = new Map<string, string>()
-  let isRoot = true
-  for (const { localName, namespace, attributes } of parseXml(bytes)) {
-    if (isRoot && (localName !== "Types" || namespace !== NAMESPACE)) throw new DocumentFault("bad_content_types")
-    const isEntry = !isRoot && namespace === NAMESPACE && (localName === "Override" || localName === "Default")
-    isRoot = false
-    if (!isEntry) continue
-    const key = attributes.get(localName === "Override" ? "PartName" : "Extension")
+  for (const { localName, depth, namespace, attributes } of parseXml(bytes)) {
+    const isKnown = depth === 0 ? localName === "Types" : depth === 1 && (localName === "Override" || localName === "Default")
+    if (!isKnown || namespace !== NAMESPACE) throw new DocumentFault("bad_content_types")
+    if (depth === 0) continue
+    const key = attributes.get(localName === "Override" ? "PartName" : "Extension")?.trim()
     const declared = attributes.get("ContentType")
     if (key === undefined || declared === undefined) throw new DocumentFault("bad_content_types")
     const type = declared.split(";", 1)[0]?.trim().toLowerCase() ?? ""

@@ -57,9 +57,12 @@ export const FAULT_REASONS = [
   "bad_embedded_document",
   // What it would do (policy.ts)
   "external_relationship",
+  "external_data",
+  "add_in",
   "embedded_object",
   "activex",
   "dde",
+  "program_action",
 ] as const
 export type FaultReason = (typeof FAULT_REASONS)[number]
 

@@ -13,7 +13,7 @@ import {
   mainRoots,
 } from "./document-type.ts"
 import { DocumentFault, type FaultReason, inPart } from "./fault.ts"
-import { isDdeLink, refuseDdeFields } from "./dde.ts"
+import { refuseActiveParts, refuseProgramLink, refuseRibbon } from "./active-parts.ts"
 import { faultOfStart, kindOfArchive } from "./other-formats.ts"
 import { type DocumentPolicy, EVERYTHING_ALLOWED, STRICTEST_POLICY, partFault, refuseFault, relationshipFault } from "./policy.ts"
 import {
@@ -45,6 +45,8 @@ const MAX_RELATIONSHIPS_BYTES = 4 * 1024 * 1024
 const MAIN_START_BYTES = 4096
 /** Items that are no parts: what Office leaves behind when it saves in place, and what macOS adds to archives. */
 const NO_PART = /^(?:\[trash\]\/|__MACOSX\/)|(?:^|\/)\.DS_Store$/
+/** Pictures, which OnlyOffice does not always declare, and relationships, which are known by their name alone. */
+const NEEDS_NO_TYPE = /\.(?:png|jpe?g|gif|bmp|tiff?|emf|wmf|svg) ?$|(?:^|\/)_rels\/[^/]*\.rels$/i
 
 /** Checks a whole document against the type that its name claims. */
 export async function checkDocument(
@@ -78,14 +80,15 @@ async function checkPackage(archive: Archive, policy: DocumentPolicy, work: Work
   await checkRelationships(archive, types, policy, work)
   await checkMainRoot(archive, mainPart, type)
   await checkEmbeddedPackages(archive, types, work)
-  if (!policy.dde) await refuseDdeFields(archive, types, work)
+  await refuseActiveParts(archive, types, policy, work)
   await archive.prove()
   return type
 }
 
 async function readContentTypes(archive: Archive, work: Work): Promise<ContentTypes> {
   const entry = archive.find(CONTENT_TYPES_PART)
-  if (entry === undefined) throw await kindOfArchive(archive)
+  // Percent-encoded it is a part like any other (ECMA-376 Part 2 section 7.2.3.3).
+  if (entry?.name.length !== CONTENT_TYPES_PART.length) throw await kindOfArchive(archive)
   work.spend(entry.plainBytes)
   return inPart(entry.name, async () => parseContentTypes(await archive.read(entry, MAX_CONTENT_TYPES_BYTES)))
 }
@@ -120,12 +123,16 @@ async function findMainPart(
 /** Only parts that are there count: some programs declare types for parts that they then do not write. */
 function checkParts(archive: Archive, types: ContentTypes, policy: DocumentPolicy, mainPart: ZipEntry): void {
   for (const entry of archive.entries) {
-    if (entry.isDirectory || NO_PART.test(entry.name) || entry === archive.find(CONTENT_TYPES_PART)) continue
+    if (entry.isDirectory || entry === archive.find(CONTENT_TYPES_PART)) continue
     const type = types.typeOf(entry.name)
     if (isMacroName(entry.name) || (type !== undefined && isMacroType(type))) throw new DocumentFault("macro_enabled", entry.name)
-    if (type === undefined) throw new DocumentFault("undeclared_part", entry.name)
+    if (NO_PART.test(entry.name)) continue
+    if (type === undefined) {
+      if (NEEDS_NO_TYPE.test(entry.name)) continue
+      throw new DocumentFault("undeclared_part", entry.name)
+    }
     if (entry !== mainPart && mainPartKind(type) !== null) throw new DocumentFault("two_main_parts", entry.name)
-    refuseFault(partFault(policy, type), entry.name)
+    refuseFault(policy, partFault(type), entry.name)
   }
 }
 
@@ -138,13 +145,18 @@ async function checkRelationships(archive: Archive, types: ContentTypes, policy:
       const part = target === null ? undefined : archive.find(target)
       const targetType = part === undefined ? undefined : types.typeOf(part.name)
       if (isMacroRelationship(relationship.kind)) throw new DocumentFault("macro_enabled", entry.name)
-      refuseFault(relationshipFault(policy, relationship, targetType), entry.name)
-      if (relationship.kind === "externallink" && part !== undefined && !policy.dde && (await isDdeLink(archive, part, work))) {
-        throw new DocumentFault("dde", part.name)
-      }
+      // What claims to be inside and leads outside is taken at its target.
+      const isExternal = relationship.isExternal || target === null
+      refuseFault(policy, relationshipFault({ ...relationship, isExternal }, targetType), entry.name)
+      if (part === undefined) continue
+      if (relationship.kind === "externallink" && !policy.dde) await refuseProgramLink(archive, part, policy, work)
+      if (RIBBON_KINDS.includes(relationship.kind)) await refuseRibbon(archive, part, policy, work)
     }
   }
 }
+
+/** Ribbons, and what people have added to theirs (MS-CUSTOMUI 2.1). */
+const RIBBON_KINDS = ["extensibility", "usercustomization"]
 
 const MAX_EMBEDDED_BYTES = 4 * 1024 * 1024
 const MAX_ALL_EMBEDDED_BYTES = 16 * 1024 * 1024
@@ -171,6 +183,9 @@ async function faultOfPackage(source: ByteSource, work: Work): Promise<FaultReas
   try {
     // Directory, content types and main part tell; going through all its bytes would multiply what a check costs.
     const archive = await openArchive(source, work, 0)
+    // OnlyOffice puts a package of nothing but a theme beside some charts.
+    const isBare = archive.entries.every(({ name }) => /\.(?:xml|rels)$/.test(name) && !isMacroName(name))
+    if (isBare && archive.find(CONTENT_TYPES_PART) === undefined) return null
     const types = await readContentTypes(archive, work)
     const { mainPart } = await findMainPart(archive, types, work)
     checkParts(archive, types, EVERYTHING_ALLOWED, mainPart)

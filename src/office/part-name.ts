@@ -41,7 +41,8 @@ const OBJECT_KEYS = new Set(["__proto__", "constructor", "prototype", "tostring"
 const PIECE = /\/\[\d+\](?:\.last)?\.piece$/
 
 /**
- * Every name may stand once, and none may lead out of the package.
+ * Every name may stand once, none may lead out of the package, and none may end with a dot, which Windows drops
+ * (section 6.2.2.2).
  * @throws DocumentFault `unsafe_name`, `interleaved_part`, `duplicate_name`
  */
 export function requireSafeNames(names: Iterable<string>): void {
@@ -54,11 +55,11 @@ export function requireSafeNames(names: Iterable<string>): void {
       CONTROL.test(key) ||
       ENCODED_SEPARATOR.test(name) ||
       DRIVE.test(key) ||
-      segments.some((segment) => /^[. ]*$/.test(segment) || OBJECT_KEYS.has(segment))
+      segments.some((segment) => segment.endsWith(".") || /^ *$/.test(segment) || OBJECT_KEYS.has(segment))
     if (isUnsafe) throw new DocumentFault("unsafe_name", name)
     if (PIECE.test(key)) throw new DocumentFault("interleaved_part", name)
-    // A file and a folder of one name cannot both be unpacked.
-    const path = segments.join("/")
+    // A file and a folder of one name cannot both be unpacked, and other readers fold more letters than ASCII ones.
+    const path = segments.join("/").normalize("NFKC").toLowerCase()
     if (seen.has(path)) throw new DocumentFault("duplicate_name", name)
     seen.add(path)
   }

@@ -17,18 +17,17 @@ export type Relationship = {
 export const isRelationshipPart = (partName: string): boolean => /(?:^|\/)_rels\/[^/]*\.rels$/.test(partKey(partName))
 
 /**
- * All relationships of one relationship part.
+ * All relationships of one relationship part. No alternatives may stand there (ECMA-376 Part 2 section 6.5.3.1): readers
+ * would choose differently.
  * @throws DocumentFault `bad_xml`, `xml_doctype`
  */
 export function parseRelationships(bytes: Uint8Array): Relationship[] {
   const found: Relationship[] = []
-  let isRoot = true
-  for (const { localName, namespace, attributes } of parseXml(bytes)) {
-    if (isRoot && (localName !== "Relationships" || namespace !== NAMESPACE)) throw new DocumentFault("bad_xml")
-    const isEntry = !isRoot && localName === "Relationship"
-    isRoot = false
-    if (!isEntry) continue
-    const type = attributes.get("Type") ?? ""
+  for (const { localName, depth, namespace, attributes } of parseXml(bytes)) {
+    const isKnown = depth === 0 ? localName === "Relationships" : depth === 1 && localName === "Relationship"
+    if (!isKnown || namespace !== NAMESPACE) throw new DocumentFault("bad_xml")
+    if (depth === 0) continue
+    const type = (attributes.get("Type") ?? "").trim()
     const mode = attributes.get("TargetMode") ?? "Internal"
     found.push({
       kind: type.slice(type.lastIndexOf("/") + 1).toLowerCase(),

@@ -5,6 +5,8 @@ import { DocumentFault } from "./fault.ts"
 export type XmlElement = {
   /** Without its prefix. */
   localName: string
+  /** 0 for the root. */
+  depth: number
   /** What its prefix stands for; undefined when nothing says so. */
   namespace: string | undefined
   /** By name as written; without namespaces, which no attribute that we read has. */
@@ -14,8 +16,14 @@ export type XmlElement = {
 /** Encodings that a declaration may name: the bytes decide between UTF-8 and UTF-16, so no others can hide a tag. */
 const UNICODE = /^utf-?(?:8|16(?:le|be)?)$|^(?:us-)?ascii$/i
 const WESTERN = /^(?:iso-8859-1|windows-1252)$/i
-const western = new TextDecoder("windows-1252")
-const DECLARATION = /^<\?xml\s[^>]*?encoding\s*=\s*["']([^"']*)["']/
+const Q = (pattern: string): string => `(?:"${pattern}"|'${pattern}')`
+/** The whole declaration (XML 1.0 section 2.8): a reader that finds another encoding in it would read another text. */
+const DECLARATION = new RegExp(
+  String.raw`^<\?xml\s+version\s*=\s*${Q(String.raw`1\.\d`)}(?:\s+encoding\s*=\s*(${Q("[^\"'<>]*")}))?(?:\s+standalone\s*=\s*${Q("(?:yes|no)")})?\s*\?>`,
+)
+const DECLARATION_START = /^<\?xml\s/
+/** A declaration is read from so many bytes; one that is longer is refused. */
+const MAX_DECLARATION_BYTES = 400
 
 /**
  * UTF-8 or UTF-16 by byte order mark, or by its first tag (XML 1.0 section 4.3.3 and appendix F), as Office programs
@@ -25,15 +33,25 @@ export function decodeXml(bytes: Uint8Array, isWhole = true): string {
   const [a, b] = bytes
   const isLittle = (a === 0xff && b === 0xfe) || (a === 0x3c && b === 0)
   const isBig = (a === 0xfe && b === 0xff) || (a === 0 && b === 0x3c)
-  const start = western.decode(bytes.subarray(0, 200))
-  const declared = DECLARATION.exec(start.replace(/^\u00ef\u00bb\u00bf/, ""))?.[1] ?? "utf-8"
-  if (!UNICODE.test(declared) && !WESTERN.test(declared)) throw new DocumentFault("bad_xml")
+  const isWide = isLittle || isBig
+  const start = new TextDecoder(isLittle ? "utf-16le" : isBig ? "utf-16be" : "windows-1252").decode(
+    bytes.subarray(0, MAX_DECLARATION_BYTES * (isWide ? 2 : 1)),
+  )
+  const declared = declaredEncoding(start.replace(/^\u00ef\u00bb\u00bf/, ""))
   const encoding = isLittle ? "utf-16le" : isBig ? "utf-16be" : WESTERN.test(declared) ? "windows-1252" : "utf-8"
   try {
     return new TextDecoder(encoding, { fatal: true, ignoreBOM: false }).decode(bytes, { stream: !isWhole })
   } catch {
     throw new DocumentFault("bad_xml")
   }
+}
+
+function declaredEncoding(start: string): string {
+  if (!DECLARATION_START.test(start)) return "utf-8"
+  const declaration = DECLARATION.exec(start)
+  const encoding = declaration?.[1]?.slice(1, -1) ?? "utf-8"
+  if (declaration === null || (!UNICODE.test(encoding) && !WESTERN.test(encoding))) throw new DocumentFault("bad_xml")
+  return encoding
 }
 
 const NAME = String.raw`[\p{L}_][\p{L}\p{N}_.\-]*(?::[\p{L}_][\p{L}\p{N}_.\-]*)?`
@@ -70,7 +88,8 @@ export function* parseXml(bytes: Uint8Array, isWhole = true): Generator<XmlEleme
       const attributes = parseAttributes(attributeText)
       const scope = innerScope(scopes.at(-1), attributes)
       const colon = name.indexOf(":")
-      yield { localName: name.slice(colon + 1), namespace: scope.get(name.slice(0, Math.max(0, colon))), attributes }
+      const namespace = scope.get(name.slice(0, Math.max(0, colon)))
+      yield { localName: name.slice(colon + 1), depth: open.length, namespace, attributes }
       if (selfClosing !== "/") {
         open.push(name)
         scopes.push(scope)

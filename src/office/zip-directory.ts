@@ -30,6 +30,8 @@ const ENCRYPTION_FLAGS = 0x2041
 const DESCRIPTOR_FLAG = 0x0008
 const UTF8_FLAG = 0x0800
 const PATCH_FLAG = 0x0020
+/** Of the standard so far (APPNOTE 4.4.3.2: 6.3); readers refuse what needs a later one. */
+const MAX_VERSION_NEEDED = 63
 const STORED = 0
 const DEFLATED = 8
 const AES_METHOD = 99
@@ -70,7 +72,8 @@ function parseEntry(header: DataView, nameBytes: Uint8Array, extraBytes: Uint8Ar
   const extra = parseExtraFields(extraBytes, name)
   const isEncrypted = (flags & ENCRYPTION_FLAGS) !== 0 || method === AES_METHOD
   if (isEncrypted || extra.has(EXTRA_AES) || extra.has(EXTRA_STRONG_ENCRYPTION)) throw new DocumentFault("encrypted_entry", name)
-  if ((method !== STORED && method !== DEFLATED) || (flags & PATCH_FLAG) !== 0) {
+  const isTooNew = (header.getUint16(6, true) & 0xff) > MAX_VERSION_NEEDED
+  if ((method !== STORED && method !== DEFLATED) || (flags & PATCH_FLAG) !== 0 || isTooNew) {
     throw new DocumentFault("unsupported_compression", name)
   }
   const fileType = (header.getUint32(38, true) >>> 16) & 0o170000
@@ -95,7 +98,7 @@ export function parseExtraFields(bytes: Uint8Array, name: string): Map<number, U
   for (let at = 0; at + 4 <= bytes.length;) {
     const id = data.getUint16(at, true)
     const end = at + 4 + data.getUint16(at + 2, true)
-    if (end > bytes.length) break
+    if (end > bytes.length) throw new DocumentFault("bad_directory", name)
     if (fields.has(id) && (id === EXTRA_ZIP64 || id === EXTRA_UNICODE_PATH)) throw new DocumentFault("bad_directory", name)
     fields.set(id, bytes.subarray(at + 4, end))
     at = end
@@ -109,6 +112,11 @@ function requireSameName(nameBytes: Uint8Array, field: Uint8Array | undefined, n
   const second = field.subarray(5)
   const isSame = second.length === nameBytes.length && second.every((byte, i) => byte === nameBytes[i])
   if (!isSame) throw new DocumentFault("ambiguous_name", name)
+}
+
+/** A Zip64 field may repeat values that it need not hold, but not contradict them: some readers always believe it. */
+export function saysTheSame(field: DataView, expected: readonly number[]): boolean {
+  return expected.every((value, i) => 8 * i + 8 > field.byteLength || uint64(field, 8 * i) === value)
 }
 
 type Sizes = Pick<ZipEntry, "compressedBytes" | "plainBytes" | "headerOffset">
@@ -129,5 +137,9 @@ function applyZip64(header: DataView, field: Uint8Array | undefined, name: strin
   const disk = header.getUint16(34, true)
   const isFirstDisk = disk === 0 || (disk === ALL_ONES_16 && at + 4 <= data.byteLength && data.getUint32(at, true) === 0)
   if (!isFirstDisk) throw new DocumentFault("split_archive", name)
+  const restBytes = data.byteLength - at
+  if (restBytes >= 8 && !saysTheSame(data, [plainBytes, compressedBytes, headerOffset])) {
+    throw new DocumentFault("bad_directory", name)
+  }
   return { plainBytes, compressedBytes, headerOffset }
 }

@@ -4,7 +4,7 @@
 import { uint64, view } from "./binary.ts"
 import type { ByteSource } from "./byte-source.ts"
 import { DocumentFault } from "./fault.ts"
-import { type ZipDirectory, type ZipEntry, parseExtraFields } from "./zip-directory.ts"
+import { type ZipDirectory, type ZipEntry, parseExtraFields, saysTheSame } from "./zip-directory.ts"
 
 const LOCAL_HEADER = 0x04034b50
 const LOCAL_BYTES = 30
@@ -65,8 +65,14 @@ export async function checkLocalHeader(source: ByteSource, placed: PlacedEntry):
   const secondName = extra.get(EXTRA_UNICODE_PATH)?.subarray(5)
   if (secondName !== undefined && !isEqual(secondName, entry.nameBytes)) throw differs()
   const hasDescriptor = (flags & DESCRIPTOR_FLAG) !== 0
-  if (!agree(entry, localSizes(data, extra.get(EXTRA_ZIP64)), hasDescriptor)) throw differs()
+  const zip64 = extra.get(EXTRA_ZIP64)
+  if (!agree(entry, localSizes(data, zip64), hasDescriptor)) throw differs()
+  // Values that the field need not hold: some writers leave room for them and put 0.
+  const isRepeated = zip64 === undefined || zip64.every((byte) => byte === 0)
+  if (!isRepeated && !saysTheSame(view(zip64), [entry.plainBytes, entry.compressedBytes])) throw differs()
   const restBytes = slack - extraBytes
+  // Who goes through the file would take the next header for the descriptor.
+  if (hasDescriptor && restBytes === 0) throw differs()
   if (restBytes > 0) await checkDescriptor(source, entry, { offset: endOffset - restBytes, bytes: restBytes }, hasDescriptor)
   return extraOffset + extraBytes
 }

@@ -132,6 +132,25 @@ describe("commands for ops accounts, beside the running service", () => {
     expect(await post("/api/ops/login", { email, password: `${TOO_SHORT}z` })).toMatchObject({ status: 200 })
   })
 
+  it("let manage everybody's files and take that away, on the next request", async () => {
+    const account = { ...printedAccount(service.output()), password: NEW_PASSWORD }
+    const { accessToken } = await logIn(account)
+    const all = async (): Promise<number> =>
+      (await fetch(`${service.origin}/api/ops/files?owner=all`, { headers: { Authorization: `Bearer ${accessToken}` } })).status
+    expect(await all()).toBe(403)
+    expect(await command("grant", [account.email, "manage-all-files"])).toMatchObject({ code: 0, stderr: "" })
+    expect(await all()).toBe(200)
+    expect((await command("list", [])).stdout).toContain("  manage-all-files  ")
+    expect(JSON.parse((await command("list", ["--json"])).stdout)).toMatchObject([
+      { managesAllFiles: true },
+      { managesAllFiles: false },
+    ])
+    expect((await command("grant", [account.email, "manage-all-files"])).stdout).toContain("already; nothing was changed")
+    expect(await command("revoke", [account.email, "manage-all-files"])).toMatchObject({ code: 0, stderr: "" })
+    expect(await all()).toBe(403)
+    expect((await command("list", [])).stdout).not.toContain("manage-all-files")
+  })
+
   it("refuse what is no ops account, and what is not understood, changing nothing", async () => {
     for (const [name, args, message] of [
       ["disable", ["nobody@example.com"], "There is no ops account of nobody@example.com"],
@@ -140,6 +159,10 @@ describe("commands for ops accounts, beside the running service", () => {
       ["enable", ["a@example.com", "b@example.com"], "Usage:"],
       ["enable", ["a@example.com", "--remove-totp"], "Usage:"],
       ["list", ["--secrets", "x.json"], "--secrets goes with"],
+      ["grant", ["nobody@example.com", "manage-all-files"], "There is no ops account of nobody@example.com"],
+      ["grant", ["nobody@example.com", "everything"], "There is no such permission"],
+      ["grant", ["nobody@example.com"], "Usage:"],
+      ["disable", ["nobody@example.com", "manage-all-files"], "Usage:"],
     ] as const) {
       const result = await command(name, args)
       expect(result).toMatchObject({ code: 1 })

@@ -13,6 +13,9 @@ const GONE = "404 not_found"
 /** What a path names, in its relation to the caller. */
 const things = {
   "own file": () => upload(ops),
+  "own file in the trash": () => trashed(upload(ops)),
+  "own file with an old version": () => withVersion(upload(ops)),
+  "another's file with an old version": () => withVersion(upload(otherOps), otherOps),
   "another's file": () => upload(otherOps),
   "file for everyone": () => upload(otherOps),
   "file for them": () => upload(ops, `?clients=${client.id}`),
@@ -20,6 +23,16 @@ const things = {
   "file for somebody else": () => upload(ops, `?clients=${otherClient.id}`),
   "file for a group without them": async () => upload(ops, `?groups=${await newGroup(otherClient.id)}`),
   "file for nobody yet": () => upload(ops, "?audience=chosen"),
+  "file for them in the trash": () => trashed(upload(ops, `?clients=${client.id}`)),
+  "file for them past its time": async () => {
+    const file = await upload(ops, `?clients=${client.id}`)
+    await api.db.$client.batch(
+      ["update files set expires_at_ms = 1 where id = ?", "update file_grants set expires_at_ms = 1 where file_id = ?"].map(
+        (sql) => api.db.$client.prepare(sql).bind(file),
+      ),
+    )
+    return file
+  },
   "own link": async () => (await mint(client, await upload(ops))).id,
   "another's link": async () => (await mint(otherClient, await upload(ops))).id,
   "link to own file": async () => (await mint(client, await upload(ops))).id,
@@ -30,6 +43,18 @@ const things = {
     const file = await upload(ops, `?clients=${client.id}`)
     const { token } = await mint(client, file)
     await must("PUT", `/api/ops/files/${file}/audience`, ops, { audience: "chosen" })
+    return token
+  },
+  "token to an older version": async () => {
+    const file = await upload(ops)
+    const { token } = await mint(client, file)
+    await withVersion(file)
+    return token
+  },
+  "token to a file in the trash": async () => {
+    const file = await upload(ops)
+    const { token } = await mint(client, file)
+    await trashed(file)
     return token
   },
   "forged token": async () => `${(await mint(client, await upload(ops))).token.slice(0, -2)}AA`,
@@ -55,12 +80,20 @@ type Row = {
   /** What the right caller is answered for each thing that the path may name. */
   answers?: Answers
   json?: () => object
+  body?: () => BodyInit
   headers?: Record<string, string>
   /** What callers of the other role are told, where it is not "forbidden". */
   stranger?: string
+  /** What an ops user with the permission to manage everybody's files is answered for another's. */
+  manager?: Answers
 }
 
-const ownFile = (answer: string): Answers => ({ "own file": answer, "another's file": GONE, nothing: GONE, "no id": GONE })
+const ownFile = (answer: string, inTrash = answer) => ({
+  answers: { "own file": answer, "own file in the trash": inTrash, "another's file": GONE, nothing: GONE, "no id": GONE },
+  manager: { "another's file": answer, nothing: GONE, "no id": GONE },
+})
+const IN_TRASH = "409 file_deleted"
+const newBytes = () => realDocument("openpyxl.xlsx")
 const ownUpload = (answer: string): Answers => ({ "own upload": answer, "another's upload": GONE, nothing: GONE, "no id": GONE })
 const aClient = (answer: string): Answers => ({ "a client": answer, "an ops account": GONE, nothing: GONE, "no id": GONE })
 const tus = { "Tus-Resumable": "1.0.0" }
@@ -74,6 +107,8 @@ const matrix: Record<string, Row> = {
   "GET /reset-password.js": { for: "anyone" },
   "GET /verify-email.js": { for: "anyone" },
   "GET /verify-email/:handle": { for: "anyone" },
+  "GET /unsubscribe/:token": { for: "anyone" },
+  "POST /unsubscribe/:token": { for: "anyone" },
   "POST /api/auth/password/forgot": { for: "anyone" },
   "POST /api/auth/password/reset": { for: "anyone" },
   "POST /api/auth/refresh": { for: "anyone" },
@@ -92,6 +127,8 @@ const matrix: Record<string, Row> = {
     for: "login",
     answers: { "own session": "204", "another's session": GONE, nothing: GONE, "no id": GONE },
   },
+  "GET /api/auth/notifications": { for: "login" },
+  "PATCH /api/auth/notifications": { for: "login" },
   "POST /api/auth/totp/enroll": { for: "login" },
   "POST /api/auth/totp/confirm": { for: "login" },
   "POST /api/auth/totp/recovery-codes": { for: "login" },
@@ -108,6 +145,8 @@ const matrix: Record<string, Row> = {
       "file for somebody else": GONE,
       "file for a group without them": GONE,
       "file for nobody yet": GONE,
+      "file for them in the trash": GONE,
+      "file for them past its time": GONE,
       nothing: GONE,
       "no id": GONE,
     },
@@ -126,6 +165,8 @@ const matrix: Record<string, Row> = {
       "own token": "200",
       "another's token": "403 link_not_yours",
       "token to a file taken off them": "404 link_not_found",
+      "token to a file in the trash": "404 link_not_found",
+      "token to an older version": "410 link_superseded",
       "forged token": "404 link_not_found",
     },
   },
@@ -159,17 +200,47 @@ const matrix: Record<string, Row> = {
     answers: { "mail given up": "202", "mail that was sent": "409 mail_not_retryable", nothing: GONE, "no id": GONE },
   },
   "GET /api/ops/files": { for: "ops" },
-  "PATCH /api/ops/files/:id": { for: "ops", answers: ownFile("200"), json: () => ({ downloadLimit: 3 }) },
-  "DELETE /api/ops/files/:id": { for: "ops", answers: ownFile("204") },
-  "GET /api/ops/files/:id/content": { for: "ops", answers: ownFile("200") },
-  "GET /api/ops/files/:id/audience": { for: "ops", answers: ownFile("200") },
-  "GET /api/ops/files/:id/receipts": { for: "ops", answers: ownFile("200") },
+  "GET /api/ops/files/:id": { for: "ops", ...ownFile("200") },
+  "PATCH /api/ops/files/:id": { for: "ops", ...ownFile("200", IN_TRASH), json: () => ({ downloadLimit: 3 }) },
+  "DELETE /api/ops/files/:id": { for: "ops", ...ownFile("204") },
+  "POST /api/ops/files/:id/restore": { for: "ops", ...ownFile("200") },
+  "GET /api/ops/files/:id/content": { for: "ops", ...ownFile("200") },
+  "PUT /api/ops/files/:id/content": { for: "ops", ...ownFile("200", IN_TRASH), body: newBytes },
+  "GET /api/ops/files/:id/versions": { for: "ops", ...ownFile("200") },
+  "POST /api/ops/files/:id/versions": {
+    for: "ops",
+    ...ownFile("201", IN_TRASH),
+    body: () => {
+      const form = new FormData()
+      form.set("file", new File([newBytes()], "a.xlsx"))
+      return form
+    },
+  },
+  "DELETE /api/ops/files/:id/versions/:version": {
+    for: "ops",
+    answers: {
+      "own file": "409 version_current",
+      "own file with an old version": "204",
+      "another's file with an old version": GONE,
+      nothing: GONE,
+      "no id": GONE,
+    },
+    manager: { "another's file with an old version": "204", nothing: GONE, "no id": GONE },
+  },
+  "GET /api/ops/files/:id/audience": { for: "ops", ...ownFile("200") },
+  "GET /api/ops/files/:id/receipts": { for: "ops", ...ownFile("200") },
   "GET /api/ops/events": { for: "ops" },
   "GET /api/ops/statistics": { for: "ops" },
   "PUT /api/ops/files/:id/audience": {
     for: "ops",
-    answers: ownFile("200"),
+    ...ownFile("200"),
     json: () => ({ audience: "chosen", clients: [client.id] }),
+  },
+  "GET /api/ops/files/:id/notifications": { for: "ops", ...ownFile("200") },
+  "PUT /api/ops/files/:id/notifications": {
+    for: "ops",
+    ...ownFile("200", IN_TRASH),
+    json: () => ({ newFiles: false, expiryReminders: true, deliveries: false, expiryReports: true }),
   },
   "POST /api/ops/assignments": { for: "ops", json: () => ({ files: [MISSING], clients: [client.id], mode: "add" }) },
   "GET /api/ops/groups": { for: "ops" },
@@ -186,12 +257,14 @@ const matrix: Record<string, Row> = {
   "DELETE /api/ops/links/:id": {
     for: "ops",
     answers: { "link to own file": "204", "link to another's file": GONE, nothing: GONE, "no id": GONE },
+    manager: { "link to another's file": "204", nothing: GONE, "no id": GONE },
   },
 }
 
 type Person = { id: string; email: string; token: string }
 let api: TestClient
 let ops: Person
+let manager: Person
 let otherOps: Person
 let client: Person
 let otherClient: Person
@@ -205,15 +278,31 @@ beforeAll(async () => {
   api = createTestClient()
   ops = await personOf(await api.newOps())
   otherOps = await personOf(await api.newOps())
+  manager = await personOf(await api.newOps())
+  await api.db.update(users).set({ managesAllFiles: 1 }).where(eq(users.id, manager.id))
   client = await personOf(await api.newClient())
   otherClient = await personOf(await api.newClient())
-})
+}, 60_000)
 
 async function upload(owner: Person, query = ""): Promise<string> {
   const form = new FormData()
   form.set("file", new File([realDocument("openpyxl.xlsx")], "a.xlsx"))
   const response = await api.request(`/api/ops/upload${query}`, { method: "POST", token: owner.token, body: form })
   return (await response.json<{ file: { id: string } }>()).file.id
+}
+
+async function trashed(file: Promise<string> | string): Promise<string> {
+  const id = await file
+  const response = await api.request(`/api/ops/files/${id}`, { method: "DELETE", token: ops.token })
+  if (!response.ok) throw new Error(await response.text())
+  return id
+}
+
+async function withVersion(file: Promise<string> | string, owner = ops): Promise<string> {
+  const id = await file
+  const response = await api.request(`/api/ops/files/${id}/content`, { method: "PUT", token: owner.token, body: newBytes() })
+  if (!response.ok) throw new Error(await response.text())
+  return id
 }
 
 async function must(method: string, path: string, who: Person, json: unknown): Promise<Response> {
@@ -267,9 +356,11 @@ const split = (route: string): [method: string, pattern: string] => route.split(
 async function told(route: string, id: string, options: RequestOptions): Promise<string> {
   const [method, pattern] = split(route)
   const json = matrix[route]?.json?.()
-  const response = await api.request(pattern.replace(/:\w+/, id), {
+  const body = matrix[route]?.body?.()
+  const response = await api.request(pattern.replace(/:\w+/, id).replace(":version", "1"), {
     method,
     ...(json === undefined ? {} : { json }),
+    ...(body === undefined ? {} : { body }),
     ...options,
     headers: { ...matrix[route]?.headers, ...options.headers },
   })
@@ -279,7 +370,21 @@ async function told(route: string, id: string, options: RequestOptions): Promise
 
 /** Everything that a refused request could have changed. */
 async function world(): Promise<string> {
-  const tables = ["files", "file_grants", '"groups"', "group_members", "links", "link_receipts", "downloads", "uploads", "events"]
+  const tables = [
+    "files",
+    "blobs",
+    "discarded_objects",
+    "file_grants",
+    '"groups"',
+    "group_members",
+    "links",
+    "link_receipts",
+    "downloads",
+    "uploads",
+    "file_mutes",
+    "notification_preferences",
+    "events",
+  ]
   const queries = [
     ...tables.map((table) => `select * from ${table}`),
     // Not what the tests themselves change of the people who ask.
@@ -426,4 +531,93 @@ describe("L7: with a browser's session in cookies", () => {
       if (refused) expect(await told(route, "x", { headers: { Cookie, ...own }, json: {} })).toBe("401 invalid_token")
     },
   )
+})
+
+describe("with the permission to manage everybody's files", () => {
+  const cases = guarded.flatMap(([route, row]) =>
+    Object.entries(row.manager ?? {}).map(([thing, answer]) => [route, thing as Thing, answer] as const),
+  )
+
+  it("there is a row for every call that takes a file or its link", () => {
+    const ofFiles = guarded.filter(([route, row]) => row.for === "ops" && /\/(?:files|links)\/:id/.test(route))
+    expect(ofFiles.length).toBeGreaterThan(10)
+    for (const [route, row] of ofFiles) expect([route, row.manager === undefined]).toEqual([route, false])
+  })
+
+  it.each(cases)("%s for %s: %s; withdrawn, as for everybody else", async (route, thing, answer) => {
+    const id = await things[thing]()
+    const permit = (managesAllFiles: number) => api.db.update(users).set({ managesAllFiles }).where(eq(users.id, manager.id))
+    await permit(0)
+    const before = await world()
+    expect(await told(route, id, { token: manager.token })).toBe(GONE)
+    expect(await world()).toBe(before)
+    await permit(1)
+    expect(await told(route, id, { token: manager.token })).toBe(answer)
+  })
+
+  it.each([
+    ["GET", "/api/ops/files?owner=OWNER"],
+    ["GET", "/api/ops/files?owner=all"],
+    ["GET", "/api/ops/links?owner=OWNER"],
+    ["GET", "/api/ops/links?owner=all"],
+    ["DELETE", "/api/ops/links?owner=all&client=CLIENT"],
+  ])("%s %s shows or takes others' files, and is forbidden without it", async (method, path) => {
+    const target = path.replace("OWNER", otherOps.id).replace("CLIENT", client.id)
+    const file = await upload(otherOps)
+    await mint(client, file)
+    const before = await world()
+    expect(await api.problem(target, { method, token: ops.token })).toMatchObject({ code: "forbidden" })
+    expect(await world()).toBe(before)
+    const answer = await (
+      await api.request(`${target}&limit=200`.replace(/&limit.*/, method === "GET" ? "&limit=200" : ""), {
+        method,
+        token: manager.token,
+      })
+    ).text()
+    if (method === "GET") expect(answer).toContain(file)
+    else expect((JSON.parse(answer) as { revoked: number }).revoked).toBeGreaterThan(0)
+    const own = await (await api.request("/api/ops/files?limit=200", { method: "GET", token: manager.token })).text()
+    expect(own).not.toContain(file)
+  })
+
+  it("files of others are assigned like own ones, and are unknown without it", async () => {
+    const file = await upload(otherOps, "?audience=chosen")
+    const json = { files: [file], clients: [client.id], mode: "add" }
+    expect(await api.problem("/api/ops/assignments", { token: ops.token, json })).toMatchObject({
+      code: "validation_failed",
+      errors: [{ field: "files.0", rule: "unknown" }],
+    })
+    const done = await api.request("/api/ops/assignments", { token: manager.token, json })
+    expect(await done.json()).toMatchObject({ changed: 1 })
+  })
+
+  it("a foreign file costs as much as a missing one: the same queries", async () => {
+    const queries: string[] = []
+    const spied = new Proxy(api.db.$client, {
+      get(target, name) {
+        if (name === "prepare")
+          return (sql: string) => {
+            queries.push(sql)
+            return target.prepare(sql)
+          }
+        const value: unknown = Reflect.get(target, name)
+        return typeof value === "function" ? (value.bind(target) as unknown) : value
+      },
+    })
+    const watched = createTestClient({ DB: spied })
+    const foreign = await upload(otherOps)
+    const asked = async (path: string, id: string): Promise<[string, string[]]> => {
+      queries.length = 0
+      const response = await watched.request(path.replace("ID", id), { token: ops.token })
+      const { detail } = await response.json<ProblemBody>()
+      return [detail ?? "", [...queries]]
+    }
+    for (const path of [
+      "/api/ops/files/ID",
+      "/api/ops/files/ID/content",
+      "/api/ops/files/ID/content?version=1",
+      "/api/ops/files/ID/versions",
+    ])
+      expect(await asked(path, foreign)).toEqual(await asked(path, MISSING))
+  })
 })

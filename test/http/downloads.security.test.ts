@@ -29,7 +29,7 @@ async function post(downloadLimit: number | null, by = ops.tokens): Promise<stri
     token: by.accessToken,
     json: { downloadLimit },
   })
-  expect(await changed.json()).toEqual({ file: { id: file.id, downloadLimit }, message: "success" })
+  expect(await changed.json()).toMatchObject({ file: { id: file.id, downloadLimit }, message: "success" })
   return file.id
 }
 

@@ -6,6 +6,8 @@ import { afterEach, beforeAll, describe, expect, it } from "vitest"
 import { countReads } from "../../bench/count-reads.ts"
 import { events, files, users } from "../../src/db/schema.ts"
 import { PACE, createEventStreams } from "../../src/domain/event-streams.ts"
+import { ageFiles } from "../../src/domain/file-life.ts"
+import { createDeps } from "../../src/deps.ts"
 import { EVENT_LIFETIME_MS } from "../../src/domain/events.ts"
 import { realDocument } from "../support/documents.ts"
 import { type ProblemBody, type TestClient, createTestClient } from "../support/client.ts"
@@ -91,6 +93,14 @@ async function since(who: Person, id: string, limit = 3): Promise<{ events: Even
   }
 }
 
+const deps = () =>
+  createDeps(api.env, {
+    now: () => api.clock.nowMs,
+    request: { id: "r", clientAddress: null },
+    afterwards: () => undefined,
+    log: () => undefined,
+  })
+
 const told = (some: readonly EventJson[]) => some.map(({ kind, file }) => [kind, file?.id])
 
 async function listed(who: Person): Promise<Set<string>> {
@@ -106,7 +116,23 @@ async function mint(who: Person, fileId: string): Promise<string> {
 describe("over random histories", () => {
   it("events applied to a list give the list, and name nothing that was never theirs", async () => {
     const step = fc.record({
-      kind: fc.constantFrom("upload", "give", "take", "everyone", "nobody", "join", "leave", "only", "no group", "delete"),
+      kind: fc.constantFrom(
+        "upload",
+        "give",
+        "take",
+        "everyone",
+        "nobody",
+        "join",
+        "leave",
+        "only",
+        "no group",
+        "delete",
+        "restore",
+        "purge",
+        "rename",
+        "version",
+        "expire",
+      ),
       file: fc.nat(2),
       group: fc.nat(1),
       who: fc.nat(1),
@@ -125,7 +151,7 @@ describe("over random histories", () => {
             return { who, next, files, ever: new Set(files) }
           }),
         )
-        for (const { kind, file, group, who, toGroup, looks } of steps) {
+        for (const [i, { kind, file, group, who, toGroup, looks }] of steps.entries()) {
           const [fileId = "", groupId = "", client = ann] = [mine[file], teams[group], [ann, bob][who]]
           const body = { files: [fileId], ...(toGroup ? { groups: [groupId] } : { clients: [client.id] }) }
           const call = (method: string, path: string, json?: unknown) =>
@@ -144,21 +170,35 @@ describe("over random histories", () => {
             await call("DELETE", `/api/ops/groups/${groupId}`)
             teams[group] = await newGroup(client)
           }
-          if (kind === "delete") await call("DELETE", `/api/ops/files/${fileId}`)
+          const path = `/api/ops/files/${fileId}`
+          if (kind === "delete") await call("DELETE", path)
+          if (kind === "restore") await call("POST", `${path}/restore`)
+          if (kind === "purge") await call("DELETE", `${path}?purge=true`)
+          if (kind === "rename") await call("PATCH", path, { name: "b.docx" })
+          if (kind === "version") await api.request(`${path}/content`, { method: "PUT", token: ops.token, body: docx })
+          if (kind === "expire") {
+            await call("PATCH", path, { expiresAt: new Date(api.clock.nowMs + 1000).toISOString() })
+            api.clock.nowMs += 1500
+            await ageFiles(await deps(), 10)
+          }
           for (const reader of readers) {
             const current = await listed(reader.who)
             for (const id of current) reader.ever.add(id)
-            if (!looks && kind !== "delete") continue
+            if (!looks && i < steps.length - 1) continue
             const { events: some, next } = await since(reader.who, reader.next)
             reader.next = next
             for (const event of some) {
+              if (event.kind === "reset") {
+                reader.files = new Set(current)
+                continue
+              }
               const id = event.file?.id ?? ""
               expect(reader.ever).toContain(id)
               if (event.kind === "file.removed") {
                 expect(event.file).toEqual({ id })
                 reader.files.delete(id)
               } else {
-                expect(event.kind).toMatch(/^file\.(?:added|changed)$/)
+                expect(event.kind).toMatch(/^file\.(?:added|changed|version_added)$/)
                 expect(current).toContain(id)
                 reader.files.add(id)
               }
@@ -188,6 +228,7 @@ describe("clients hear", () => {
             await (await api.request("/api/client/files", { token: ann.token })).json<{ files: { id: string }[] }>()
           ).files.find(({ id }) => id === fileId),
           state: undefined,
+          version: 1,
         },
       },
     ])
@@ -225,6 +266,15 @@ describe("clients hear", () => {
     expect(told((await since(ann, joined)).events)).toEqual([["file.removed", kept]])
   })
 
+  it("to fetch anew, when a group lost a file and they left it before they looked", async () => {
+    const group = await newGroup(ann)
+    const fileId = await newFile(`?groups=${group}`)
+    const start = await nowOf(ann)
+    await must("POST", "/api/ops/assignments", { files: [fileId], groups: [group], mode: "remove" })
+    await must("DELETE", `/api/ops/groups/${group}/members`, { clients: [ann.id] })
+    expect(told((await since(ann, start)).events)).toEqual([["reset", undefined]])
+  })
+
   it("that lists are to be fetched anew, when a group has more files than are worth naming", async () => {
     const group = await newGroup()
     await newFile(`?groups=${group}`)
@@ -236,7 +286,7 @@ describe("clients hear", () => {
       .run()
     await api.db.$client
       .prepare(
-        "insert into file_grants select id, ?1, null, ?1, 1, 'docx', 1, 'x', 1 from files where id like '%' || substr(?1, 9)",
+        "insert into file_grants (file_id, audience, group_id, granted_at_ms, type, created_at_ms, name_key, size_bytes) select id, ?1, ?1, 1, 'docx', 1, 'x', 1 from files where id like '%' || substr(?1, 9)",
       )
       .bind(group)
       .run()

@@ -42,7 +42,7 @@ describe("the journey of a document", () => {
 
     const path = "/api/client/files?limit=200"
     const list = await (await api.request(path, { token: client.tokens.accessToken })).json<ListJson>()
-    expect(list.files.find(({ id }) => id === file.id)).toEqual({ ...file, state: "new" })
+    expect(list.files.find(({ id }) => id === file.id)).toEqual({ ...file, description: null, expiresAt: null, state: "new" })
 
     const minted = await api.request(`/api/client/download/${file.id}`, { token: client.tokens.accessToken })
     expect(minted.status).toBe(200)
@@ -98,7 +98,7 @@ describe("what is stored", () => {
     },
   )
 
-  it("is gone when its owner deletes it: row, key, links and object", async () => {
+  it("is gone when its owner purges it: row, key, links and object", async () => {
     const api = createTestClient()
     const ops = await api.newOps()
     const client = await api.newClient()
@@ -108,7 +108,7 @@ describe("what is stored", () => {
     ).json<LinkJson>()
     const row = (await api.db.select().from(blobs)).find(({ fileId }) => fileId === file.id)
     expect(await env.BLOBS.head(row?.objectKey ?? "")).not.toBeNull()
-    const deleted = await api.request(`/api/ops/files/${file.id}`, { method: "DELETE", token: ops.tokens.accessToken })
+    const deleted = await api.request(`/api/ops/files/${file.id}?purge=true`, { method: "DELETE", token: ops.tokens.accessToken })
     expect(deleted.status).toBe(204)
     expect((await api.db.select().from(blobs)).filter(({ fileId }) => fileId === file.id)).toEqual([])
     expect((await api.db.select().from(links)).filter(({ fileId }) => fileId === file.id)).toEqual([])

@@ -399,7 +399,7 @@ describe("J: ranges of a link", () => {
     const response = await api.rawRequest(link, { token: client.tokens.accessToken }, context)
     const reader = (response.body as ReadableStream<Uint8Array>).getReader()
     const first = (await reader.read()).value ?? new Uint8Array(0)
-    await api.request(`/api/ops/files/${file.id}`, { method: "DELETE", token: ops.tokens.accessToken })
+    await api.request(`/api/ops/files/${file.id}?purge=true`, { method: "DELETE", token: ops.tokens.accessToken })
     const rest: Uint8Array[] = [first]
     try {
       for (let next = await reader.read(); next.value !== undefined; next = await reader.read()) rest.push(next.value)

@@ -90,14 +90,16 @@ describe.each(SORTS)("in the order %s", (sort) => {
     const { $client: d1 } = api.db
     await d1.batch([
       ...groups.map((id) => d1.prepare(`insert into "groups" values (?1, ?1, ?1, 0)`).bind(id)),
-      ...groups.map((id) => d1.prepare("insert into group_members values (?, ?, 0, 0)").bind(id, client.id)),
+      ...groups.map((id) =>
+        d1.prepare("insert into group_members (group_id, user_id, added_at_ms) values (?, ?, 0)").bind(id, client.id),
+      ),
       ...chosen.flatMap((id) => [
         d1.prepare("delete from file_grants where file_id = ?").bind(id),
         d1.prepare("update files set audience = 'chosen' where id = ?").bind(id),
         ...[client.id, ...groups].map((audience) =>
           d1
             .prepare(
-              `insert into file_grants select id, ?1, iif(?1 = ?2, ?1, null), iif(?1 = ?2, null, ?1), 0, type, created_at_ms, name_key, size_bytes from files where id = ?3`,
+              `insert into file_grants (file_id, audience, client_id, group_id, granted_at_ms, type, created_at_ms, name_key, size_bytes) select id, ?1, iif(?1 = ?2, ?1, null), iif(?1 = ?2, null, ?1), 0, type, created_at_ms, name_key, size_bytes from files where id = ?3`,
             )
             .bind(audience, client.id, id),
         ),

@@ -290,13 +290,15 @@ describe("room", () => {
     expect(await holdings(api)).toEqual(before)
   })
 
-  it("is each user's own, and comes back with a deleted file", async () => {
+  it("is each user's own, and comes back with a purged file, not with one in the trash", async () => {
     const { api, token, put } = await scene({ OPS_QUOTA_BYTES: String(docx.length) })
     const { file: made } = await (await put("a.docx", docx)).json<Answer>()
     expect(await codeOf(await put("b.docx", docx))).toEqual([507, "quota_exceeded"])
     const { tokens } = await api.newOps()
     expect((await api.upload(tokens.accessToken, docx, "a.docx")).status).toBe(201)
     await api.request(`/api/ops/files/${made.id}`, { method: "DELETE", token })
+    expect(await codeOf(await put("b.docx", docx))).toEqual([507, "quota_exceeded"])
+    await api.request(`/api/ops/files/${made.id}?purge=true`, { method: "DELETE", token })
     expect((await put("b.docx", docx)).status).toBe(201)
   })
 })

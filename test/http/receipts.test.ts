@@ -4,7 +4,7 @@ import { eq } from "drizzle-orm"
 import fc from "fast-check"
 import { beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { countReads } from "../../bench/count-reads.ts"
-import { downloads, fileGrants, files, groupMembers, groups, linkReceipts, links, users } from "../../src/db/schema.ts"
+import { downloads, fileGrants, files, groupMembers, groups, linkReceipts, links, notices, users } from "../../src/db/schema.ts"
 import { realDocument } from "../support/documents.ts"
 import { type ProblemBody, type TestClient, createTestClient } from "../support/client.ts"
 
@@ -208,7 +208,9 @@ describe("a receipt", () => {
     expect(await receiptOf(fileId, ann)).toMatchObject({ state: "delivered", earlier: [] })
     await api.db.$client.batch([
       api.db.$client
-        .prepare("insert into blobs select file_id, 2, 'x', format, 7, 7, 1, 'new', 1, '', '', null from blobs where file_id = ?")
+        .prepare(
+          "insert into blobs (file_id, version, object_key, format, size_bytes, sealed_bytes, parts, sha256, key_id, wrapped_key, commitment) select file_id, 2, 'x', format, 7, 7, 1, 'new', 1, '', '' from blobs where file_id = ?",
+        )
         .bind(fileId),
       api.db.$client.prepare("update files set version = 2 where id = ?").bind(fileId),
       api.db.$client.prepare("delete from blobs where file_id = ? and version = 1").bind(fileId),
@@ -281,6 +283,28 @@ describe("CSV", () => {
       const problem = await api.problem(`${csv}&${field}=1`, { token: ops.token })
       expect(problem).toMatchObject({ code: "validation_failed", errors: [{ field, rule: "not_with_csv" }] })
     }
+  })
+})
+
+describe("notifiedAt", () => {
+  it("is when a mail has told them, and null where none did", async () => {
+    const fileId = await newFile(`?clients=${ann.id},${bob.id}`)
+    const notice = { fileId, kind: "file_available" as const, createdAtMs: 1, settledAtMs: 7000 }
+    await api.db.insert(notices).values([
+      { ...notice, clientId: ann.id, recipientId: ann.id, mailId: "m" },
+      { ...notice, clientId: bob.id, recipientId: bob.id, mailId: null },
+    ])
+    expect(await receiptOf(fileId, ann)).toMatchObject({ notifiedAt: iso(7000) })
+    expect(await receiptOf(fileId, bob)).toMatchObject({ notifiedAt: null })
+  })
+
+  it("and everything else is still to be seen of a file in the trash", async () => {
+    const fileId = await newFile(`?clients=${ann.id}`)
+    await mint(ann, fileId)
+    await api.request(`/api/ops/files/${fileId}`, { method: "DELETE", token: ops.token })
+    expect((await all(fileId, "?limit=200&state=link_made")).receipts).toMatchObject([
+      { client: { id: ann.id }, state: "link_made" },
+    ])
   })
 })
 
@@ -377,7 +401,7 @@ describe("over random histories", () => {
           d1.prepare("update files set version = 1 where id = ?").bind(fileId),
           d1
             .prepare(
-              "insert or ignore into blobs select file_id, 2, 'v2', format, 7, 7, 1, 'v2', 1, '', '', null from blobs where file_id = ?",
+              "insert or ignore into blobs (file_id, version, object_key, format, size_bytes, sealed_bytes, parts, sha256, key_id, wrapped_key, commitment) select file_id, 2, 'v2', format, 7, 7, 1, 'v2', 1, '', '' from blobs where file_id = ?",
             )
             .bind(fileId),
         ])
@@ -399,7 +423,9 @@ describe("over random histories", () => {
               case "team":
                 return grant(group, "group_id")
               case "join":
-                return d1.prepare("insert or ignore into group_members values (?, ?, 4, 0)").bind(group, user)
+                return d1
+                  .prepare("insert or ignore into group_members (group_id, user_id, added_at_ms) values (?, ?, 4)")
+                  .bind(group, user)
               case "link":
                 return d1.prepare("insert or replace into link_receipts values (?, ?, ?, 5, 6)").bind(fileId, user, version)
               case "download":
@@ -574,7 +600,10 @@ describe("a client's history", () => {
     await api.db.update(files).set({ name: "secret.docx" }).where(eq(files.id, fileId))
     expect((await history(cat)).history).toMatchObject([{ file: { ...file, available: false }, state: "partial" }])
     // Its rows go with the file.
-    await api.request(`/api/ops/files/${fileId}`, { method: "DELETE", token: ops.token })
+    const end = (query: string) => api.request(`/api/ops/files/${fileId}${query}`, { method: "DELETE", token: ops.token })
+    expect((await end("")).status).toBe(204)
+    expect((await history(cat)).history).toHaveLength(1)
+    expect((await end("?purge=true")).status).toBe(204)
     expect((await history(cat)).history).toEqual([])
   })
 

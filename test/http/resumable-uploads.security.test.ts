@@ -540,7 +540,7 @@ describe("time", () => {
 })
 
 describe("the quota", () => {
-  it("of bytes is exact when uploads come at once, resumable and plain together", async () => {
+  it("F14: of bytes is exact when uploads come at once, resumable and plain together", async () => {
     const quota = String(3 * docx.length)
     const { api, ops, token, tus } = await scene({ OPS_QUOTA_BYTES: quota })
     const codes = await Promise.all([

@@ -6,7 +6,7 @@ import { blobs, files, uploads } from "../../src/db/schema.ts"
 import { createMemoryBudget } from "../../src/domain/memory.ts"
 import { newId } from "../../src/ids.ts"
 import { type TestClient, createTestClient } from "../support/client.ts"
-import { docxOfSize, realDocument } from "../support/documents.ts"
+import { docxOfSize, minimalParts, realDocument, zipOf } from "../support/documents.ts"
 import type { PlannedScan, RecordedScan } from "../support/scanner-server.ts"
 
 const small = realDocument("npm-docx.docx")
@@ -63,7 +63,7 @@ describe.each([
     expect(memory.usage).toMatchObject({ leasedBytes: 0, borrowedBytes: 0 })
   })
 
-  it("that it refuses is refused with what it says, and leaves nothing", async () => {
+  it("F13: that it refuses is refused with what it says, and leaves nothing", async () => {
     const body = JSON.stringify({ verdict: "refused", scanner: "stand-in 1", finding: "Eicar-Test-Signature" })
     const { api, upload, plan } = await scene({ status: 200, body })
     const before = await holdings(api)
@@ -108,6 +108,14 @@ describe("the scanner", () => {
     expect(await seen()).toEqual([])
     expect((await upload(small)).status).toBe(201)
     expect(await seen()).toHaveLength(1)
+  })
+
+  it("F13: is alone in finding what media hold: without it a test virus in a picture is taken", async () => {
+    const api = createTestClient()
+    const { tokens } = await api.newOps()
+    const eicar = String.raw`X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*`
+    const infected = zipOf({ ...minimalParts(), "word/media/image1.png": eicar })
+    expect((await api.upload(tokens.accessToken, infected, "a.docx")).status).toBe(201)
   })
 
   it("is nobody by default: nothing is kept of it", async () => {

@@ -199,7 +199,7 @@ describe("a file that is deleted while it is being sent", () => {
     const { body } = await api.rawRequest(`/api/ops/files/${id}/content`, { token: ops.tokens.accessToken }, context)
     const reader = (body as ReadableStream<Uint8Array>).getReader()
     await reader.read()
-    if (isFileDeleted) await api.request(`/api/ops/files/${id}`, { method: "DELETE", token: ops.tokens.accessToken })
+    if (isFileDeleted) await api.request(`/api/ops/files/${id}?purge=true`, { method: "DELETE", token: ops.tokens.accessToken })
     else await env.BLOBS.delete(row.objectKey)
     await expect(
       (async () => {

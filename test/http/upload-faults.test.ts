@@ -1,83 +1,16 @@
 // A Worker that dies at any await: for every call to D1 or R2 that an upload makes, the run in which it dies right
 // before that call, and the one in which it dies right after, when the call was done but nobody heard. Then its client
 // comes back, or nobody does.
-import { env } from "cloudflare:workers"
 import { describe, expect, it } from "vitest"
 import { PART_BYTES } from "../../src/crypto/sealed-format.ts"
 import { LEASE_MS } from "../../src/domain/resumable-lease.ts"
 import { createTestClient } from "../support/client.ts"
 import { docxOfSize } from "../support/documents.ts"
+import { type Death, mortalBindings } from "../support/mortal-bindings.ts"
 import { holdings, sweepLeftovers, tusClient } from "../support/tus.ts"
 
 const DAY_MS = 24 * 60 * 60_000
 const bytes = docxOfSize(PART_BYTES + 300_000)
-
-type Death = { at: number; when: "before" | "after" }
-
-/** D1 and R2 that answer up to a call, and never again: as if the isolate were gone. */
-function mortalBindings(death: Death) {
-  let calls = 0
-  let isDead = false
-  const die = (): never => {
-    throw new Error("the Worker is gone")
-  }
-  async function call<T>(work: () => Promise<T>): Promise<T> {
-    if (isDead) die()
-    const isTheOne = ++calls === death.at
-    if (isTheOne && death.when === "before") {
-      isDead = true
-      die()
-    }
-    const result = await work()
-    if (isTheOne) {
-      isDead = true
-      die()
-    }
-    return result
-  }
-  function mortal<T extends object>(target: T, asynchronous: readonly string[], wrapped: readonly string[] = []): T {
-    return new Proxy(target, {
-      get(_, property) {
-        const value: unknown = Reflect.get(target, property)
-        if (typeof value !== "function") return value
-        const method = value.bind(target) as (...args: unknown[]) => unknown
-        const name = String(property)
-        if (asynchronous.includes(name)) {
-          return (...args: unknown[]) => call(async () => wrapResult(await method(...args.map(unwrap))))
-        }
-        if (wrapped.includes(name)) return (...args: unknown[]) => wrapResult(method(...args))
-        return method
-      },
-    })
-  }
-  const originals = new WeakMap<object, object>()
-  const unwrap = (value: unknown): unknown =>
-    Array.isArray(value)
-      ? value.map(unwrap)
-      : typeof value === "object" && value !== null
-        ? (originals.get(value) ?? value)
-        : value
-  function wrapResult(value: unknown): unknown {
-    if (typeof value !== "object" || value === null) return value
-    const kinds: [string, string[], string[]][] = [
-      ["bind", ["run", "all", "raw", "first"], ["bind"]],
-      ["uploadPart", ["uploadPart", "complete", "abort"], []],
-    ]
-    for (const [mark, asynchronous, wrapped] of kinds) {
-      if (!(mark in value)) continue
-      const proxy = mortal(value, asynchronous, wrapped)
-      originals.set(proxy, value)
-      return proxy
-    }
-    return value
-  }
-  return {
-    DB: mortal(env.DB, ["batch"], ["prepare"]),
-    BLOBS: mortal(env.BLOBS, ["put", "get", "head", "delete", "list", "createMultipartUpload"], ["resumeMultipartUpload"]),
-    calls: () => calls,
-    hasDied: () => isDead,
-  }
-}
 
 type Ops = Awaited<ReturnType<ReturnType<typeof createTestClient>["newOps"]>>
 

@@ -44,7 +44,7 @@ async function expectRefused(api: TestClient, response: Promise<Response>, expec
   return problem
 }
 
-describe("a name is refused with 415, naming what is allowed, and leaves nothing", () => {
+describe("F1, F2: a name is refused with 415, naming what is allowed, and leaves nothing", () => {
   it.each<[string, string]>([
     ["a.pdf", "other_extension"],
     ["a.odt", "other_extension"],
@@ -80,7 +80,7 @@ describe("a name is refused with 415, naming what is allowed, and leaves nothing
   })
 })
 
-describe("a document is refused with 422, with reason, part and remedy, and leaves nothing", () => {
+describe("G1, G2, F1: a document is refused with 422, with reason, part and remedy, and leaves nothing", () => {
   const large = { "a.bin": docxOfSize(6 * 1024 * 1024) }
   it.each<[string, Uint8Array<ArrayBuffer>, string, string?]>([
     ["text", text("just some text, and long enough to be a zip"), "not_a_zip"],
@@ -157,12 +157,14 @@ describe("a name", () => {
     ["a;b\"c'd%00.docx", "a;b\"c'd%00.docx"],
     ["<script>alert(1)<.docx", "<script>alert(1)<.docx"],
     ["-rf.docx", "-rf.docx"],
+    ["~$x.docx", "~$x.docx"],
+    ["a.exe.docx", "a.exe.docx"],
     ["Contract.docx", "Contract.docx"],
     ["می\u200cخواهم.docx", "می\u200cخواهم.docx"],
     ["क्\u200dष.docx", "क्\u200dष.docx"],
     ["👨\u200d👩\u200d👧 ❤\ufe0f 1\ufe0f\u20e3.docx", "👨\u200d👩\u200d👧 ❤\ufe0f 1\ufe0f\u20e3.docx"],
     [`${"x".repeat(250)}.docx`, `${"x".repeat(250)}.docx`],
-  ])("%j is kept as %j", async (sent, kept) => {
+  ])("F2, F4, F5, F7: %j is kept as %j", async (sent, kept) => {
     const response = await upload(createTestClient(), sent)
     expect([response.status, (await response.json<{ file: { name: string } }>()).file.name]).toEqual([201, kept])
   })
@@ -192,7 +194,7 @@ describe("a name", () => {
     [`${"x".repeat(251)}.docx`, "name_length"],
     [".docx", "name_missing"],
     ["  .docx", "name_missing"],
-  ])("%j is refused", async (sent, rule) => {
+  ])("F2, F4, F5, F7: %j is refused", async (sent, rule) => {
     const api = createTestClient()
     await expectRefused(api, upload(api, sent), {
       status: 422,
@@ -201,15 +203,41 @@ describe("a name", () => {
     })
   })
 
-  it("may be used twice: two files, two ids", async () => {
+  it("F11: may be used twice at once, by one and by others: each file its own id, object and bytes", async () => {
     const api = createTestClient()
-    const { tokens } = await api.newOps()
+    const [one, other] = [await api.newOps(), await api.newOps()]
+    const sent = [one, one, other].map((owner, i) => ({ token: owner.tokens.accessToken, bytes: docxOfSize(1000 + i) }))
     const ids = await Promise.all(
-      [1, 2].map(
-        async () => (await (await api.upload(tokens.accessToken, docx, "same.docx")).json<{ file: { id: string } }>()).file.id,
+      sent.map(
+        async ({ token, bytes }) =>
+          (await (await api.upload(token, bytes, "same.docx")).json<{ file: { id: string } }>()).file.id,
       ),
     )
-    expect(new Set(ids).size).toBe(2)
+    expect(new Set(ids).size).toBe(3)
+    const rows = (await api.db.select().from(blobs)).filter(({ fileId }) => ids.includes(fileId))
+    expect(new Set(rows.map(({ objectKey }) => objectKey)).size).toBe(3)
+    for (const [i, { token, bytes }] of sent.entries()) {
+      const response = await api.request(`/api/ops/files/${ids[i] ?? ""}/content`, { token })
+      expect(new Uint8Array(await response.arrayBuffer())).toEqual(bytes)
+    }
+  })
+
+  it("F8: counts, and the content; the type that the client declares does not", async () => {
+    const api = createTestClient()
+    const { tokens } = await api.newOps()
+    const send = (content: Uint8Array<ArrayBuffer>, type: string) =>
+      api.request(UPLOAD, {
+        token: tokens.accessToken,
+        ...rawForm([{ head: `name="file"; filename="a.docx"${type === "" ? "" : `\r\nContent-Type: ${type}`}`, content }]),
+      })
+    const docxType = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+    for (const type of ["", "text/html", "image/png", "application/vnd.ms-word.document.macroEnabled.12", docxType]) {
+      const { file } = await (await send(docx, type)).json<{ file: { id: string } }>()
+      const response = await api.request(`/api/ops/files/${file.id}/content`, { token: tokens.accessToken })
+      expect(response.headers.get("content-type"), type).toBe(docxType)
+    }
+    const html = await send(text("<!doctype html><script>alert(1)</script>"), docxType)
+    expect(await html.json()).toMatchObject({ status: 422, code: "document_refused", reason: "not_a_zip" })
   })
 })
 
@@ -255,7 +283,7 @@ describe("a form", () => {
       { status: 415, code: "unsupported_media_type" },
     ],
     [
-      "that is compressed",
+      "H8: that is compressed",
       { ...rawForm([file]), headers: { ...rawForm([]).headers, "Content-Encoding": "gzip" } },
       { status: 415, code: "unsupported_media_type" },
     ],

@@ -52,7 +52,8 @@ describe("a backup of a running service's state", () => {
     expect(drill.exported).toMatchObject({ code: 0, stderr: "" })
     expect(drill.originals.size).toBe(9)
     const objects = readdirSync(join(drill.backup, "objects"))
-    expect(objects).toHaveLength(9)
+    // One file has two versions.
+    expect(objects).toHaveLength(10)
     const key = masterKeys().slice(2)
     expect(key).toHaveLength(43)
     for (const path of ["database.sql", ...objects.map((name) => join("objects", name))])
@@ -71,9 +72,44 @@ describe("a backup of a running service's state", () => {
       size: 12_001_096,
       sha256: originals.get(idOf("large.docx")),
       createdAt: expect.stringMatching(/^20\d\d-.*Z$/) as string,
+      deletedAt: null,
+      version: 1,
       ownerEmail: "ops@example.com",
       status: "recovered",
     })
+  })
+
+  it("is recovered with the trash, and with older versions when they are asked for", async () => {
+    const { idOf, names, older } = drill
+    const [replaced = "", trashed = ""] = names
+    const copy = drill.copy()
+    const current = await drill.recover(copy)
+    expectAllRecovered(current)
+    expect(current.files[idOf(replaced)]).toMatchObject({ version: 2, savedAs: replaced })
+    expect(current.files[idOf(trashed)]?.deletedAt).toMatch(/^20\d\d-.*Z$/)
+    expect(Object.values(current.files).filter(({ deletedAt }) => deletedAt !== null)).toHaveLength(1)
+    const all = await drill.recover(copy, "--all-versions")
+    expect(all).toMatchObject({ code: 0, stderr: "" })
+    expect(Object.keys(all.files).sort()).toEqual([...Object.keys(current.files), ...older.keys()].sort())
+    expect(all.files[`${idOf(replaced)}/1`]).toMatchObject({
+      version: 1,
+      savedAs: `version 1 of ${replaced}`,
+      status: "recovered",
+    })
+    // The current bytes gone: still missed, and the older ones still there.
+    copy.sql(`delete from blobs where file_id = '${idOf(replaced)}' and version = 2`)
+    const without = await drill.recover(copy, "--all-versions")
+    expect(without.code).toBe(1)
+    expect(without.files[idOf(replaced)]).toMatchObject({ status: "failed", reason: "row" })
+    expect(without.files[`${idOf(replaced)}/1`]).toMatchObject({ status: "recovered" })
+  })
+
+  it("is recovered from a copy of before there was a trash", async () => {
+    const copy = drill.copy()
+    copy.sql(
+      "create table old as select id, owner_id, version, name, type, created_at_ms from files; drop table files; alter table old rename to files",
+    )
+    expectAllRecovered(await drill.recover(copy))
   })
 
   it("is recovered from an SQLite file with secrets in JSON, and says so in JSON", async () => {

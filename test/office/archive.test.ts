@@ -36,7 +36,7 @@ const addCase = (name: string, entry: BuiltEntry, reason: FaultReason): Case => 
 const sheet = genuine.find(({ name }) => name === SHEET)?.content ?? new Uint8Array(0)
 const unicodePath = (name: string): Uint8Array => extraField(0x7075, join([new Uint8Array(5), text(name)]))
 
-describe("an archive", () => {
+describe("G5, G7, G8, G10, G11, G13, G14, G16: an archive", () => {
   it("is accepted as the builder writes it: no case below fails for another cause", async () => {
     expect(await check(buildZip(genuine))).toEqual({ fault: null })
   })
@@ -53,6 +53,15 @@ describe("an archive", () => {
     ["folders", [{ name: "xl/", content: new Uint8Array(0), method: 0 }, ...genuine], {}],
     ["Unix modes", withEntry(SHEET, () => ({ central: { externalAttributes: (0o100644 << 16) >>> 0 } })), {}],
     ["padding in a local header", withEntry(TYPES, () => ({ local: { extra: extraField(0xa220, new Uint8Array(600)) } })), {}],
+    [
+      "Zip64 sizes in the directory that it need not hold",
+      withEntry(SHEET, (entry) => ({
+        method: 0,
+        central: { extra: zip64Field(entry.content.length, entry.content.length) },
+      })),
+      {},
+    ],
+    ["an empty Zip64 field in a local header", withEntry(SHEET, () => ({ local: { extra: zip64Field(0, 0) } })), {}],
     ["a Unicode path that says the same", withEntry(SHEET, () => ({ central: { extra: unicodePath(SHEET) } })), {}],
     [
       "Zip64 sizes in a local header",
@@ -114,6 +123,24 @@ describe("an archive", () => {
       ({ raw }) => ({ raw: join([raw ?? deflated(sheet), text("more")]) }),
       "bad_compression",
     ),
+    // Extra fields
+    entryCase(
+      "an extra field longer than there is room",
+      () => ({ central: { extra: Uint8Array.of(0x99, 0x99, 0x90, 1) } }),
+      "bad_directory",
+    ),
+    entryCase(
+      "a local extra field longer than there is room",
+      () => ({ local: { extra: Uint8Array.of(0x99, 0x99, 0x90, 1) } }),
+      "bad_directory",
+    ),
+    entryCase("other Zip64 sizes that nobody needs", () => ({ central: { extra: zip64Field(5, 5) } }), "bad_directory"),
+    entryCase(
+      "other Zip64 sizes that nobody needs, locally",
+      () => ({ local: { extra: zip64Field(5, 5) } }),
+      "local_header_differs",
+    ),
+    entryCase("a descriptor that is announced and not there", () => ({ flags: 8 }), "local_header_differs"),
     // Sizes
     entryCase("a size too small", () => ({ local: { plainBytes: 10 }, central: { plainBytes: 10 } }), "lying_sizes"),
     entryCase("a size too large", () => ({ local: { plainBytes: 9999 }, central: { plainBytes: 9999 } }), "lying_sizes"),
@@ -162,6 +189,11 @@ describe("an archive", () => {
         ["xl\\worksheets\\sheet1.xml", "duplicate_name"],
         ["xl/worksheets/%73heet1.xml", "duplicate_name"],
         ["[content_types].XML", "duplicate_name"],
+        ["%5BContent_Types%5D.xml", "duplicate_name"],
+        [`${SHEET}.`, "unsafe_name"],
+        ["xl/worksheets./sheet9.xml", "unsafe_name"],
+        ["xl/wor\u212asheets/sheet1.xml", "duplicate_name"],
+        ["xl/worksheets/\uff53heet1.xml", "duplicate_name"],
         ["xl/worksheets/sheet2.xml/[0].piece", "interleaved_part"],
       ] as const
     ).map(([name, reason]) => addCase(name, { name, content: text("<x/>") }, reason)),

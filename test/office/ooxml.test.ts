@@ -34,7 +34,14 @@ const utf16 = (text: string, isLittle = true, withMark = true): Uint8Array => {
   return bytes
 }
 
-describe("real documents", () => {
+const utf32 = (text: string): Uint8Array => {
+  const bytes = new Uint8Array(4 * text.length)
+  const view = new DataView(bytes.buffer)
+  for (let i = 0; i < text.length; i++) view.setUint32(4 * i, text.charCodeAt(i), true)
+  return bytes
+}
+
+describe("G17: real documents", () => {
   it("are at least thirty, of all three types", () => {
     expect(Object.keys(corpus).length).toBeGreaterThanOrEqual(30)
     expect(new Set(Object.keys(corpus).map(typeOf))).toEqual(new Set(DOCUMENT_TYPES))
@@ -71,7 +78,7 @@ describe("real documents", () => {
   })
 })
 
-describe("a package", () => {
+describe("G1, G2: a package", () => {
   const good = contentTypes(MAIN_TYPES.docx)
   const office = (...more: TestRelationship[]): string => relationships({ kind: "officeDocument", target: "part0.xml" }, ...more)
 
@@ -146,6 +153,9 @@ describe("a package", () => {
       expect(await check(zipOf({ ...minimalParts(), ...parts }, level))).toEqual({ fault: null })
   })
 
+  const main0 = (name: string, type: string): Record<string, string> => ({
+    [CONTENT_TYPES]: good.replace("</Types>", `<Override PartName="${name}" ContentType="${type}"/></Types>`),
+  })
   /** Declares one more part. */
   const declaring = (name: string, type: string): Record<string, string> => ({
     [CONTENT_TYPES]: good.replace("</Types>", `<Override PartName="/${name}" ContentType="${type}"/></Types>`),
@@ -287,6 +297,47 @@ describe("a package", () => {
     ["broken XML", { [CONTENT_TYPES]: good.replace("</Types>", "") }, "bad_xml"],
     ["two roots", { [CONTENT_TYPES]: `${good}<Types/>` }, "bad_xml"],
     ["an encoding that hides tags", { [CONTENT_TYPES]: good.replace("UTF-8", "UTF-7") }, "bad_xml"],
+    [
+      "an encoding that hides tags, far behind",
+      { [CONTENT_TYPES]: good.replace(" encoding=", `${" ".repeat(300)}encoding=`).replace("UTF-8", "UTF-7") },
+      "bad_xml",
+    ],
+    [
+      "an encoding further behind than is read",
+      { [CONTENT_TYPES]: good.replace(" encoding=", `${" ".repeat(900)}encoding=`) },
+      "bad_xml",
+    ],
+    [
+      "two encodings",
+      { [CONTENT_TYPES]: good.replace(' encoding="UTF-8"', ' a="encoding=\'UTF-8\'" encoding="UTF-7"') },
+      "bad_xml",
+    ],
+    ["an encoding that hides tags, in UTF-16", { [CONTENT_TYPES]: utf16(good.replace("UTF-8", "UTF-7")) }, "bad_xml"],
+    ["UTF-32", { [CONTENT_TYPES]: utf32(good) }, "bad_xml"],
+    ["UTF-16 that begins with a space", { [CONTENT_TYPES]: utf16(` ${good}`, true, false) }, "bad_xml"],
+    [
+      "a type within another element",
+      {
+        [CONTENT_TYPES]: good
+          .replace("<Override", '<mc:Choice xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"><Override')
+          .replace("</Types>", "</mc:Choice></Types>"),
+      },
+      "bad_content_types",
+    ],
+    [
+      "a relationship within another element",
+      { [RELS]: office().replace("<Relationship ", "<a><Relationship ").replace("</Relationships>", "</a></Relationships>") },
+      "bad_xml",
+      RELS,
+    ],
+    [
+      "a relationship in no namespace",
+      { [RELS]: office().replace("<Relationship ", '<Relationship xmlns="" ') },
+      "bad_xml",
+      RELS,
+    ],
+    ["content types by a percent-encoded name", { [CONTENT_TYPES]: undefined, "%5BContent_Types%5D.xml": good }, "zip_archive"],
+    ["a type with a space before its part's name", main0(" /part0.xml", "text/xml"), "bad_content_types"],
     ["bytes that are no text", { [CONTENT_TYPES]: Uint8Array.of(0xff, 0xff, 0xff) }, "bad_xml"],
     ["XML without end of depth", { [RELS]: "<a>".repeat(10_000) }, "bad_xml", RELS],
     ["content types of something else", { [CONTENT_TYPES]: good.replaceAll("Types", "Kinds") }, "bad_content_types"],
@@ -460,7 +511,7 @@ describe("a package", () => {
   })
 })
 
-describe("a file that is no ZIP", () => {
+describe("G4: a file that is no ZIP", () => {
   /** The beginning of a Compound File Binary with these names in its directory (MS-CFB 2.2, 2.6). */
   function compoundFile(...names: string[]): Uint8Array<ArrayBuffer> {
     const bytes = new Uint8Array(2048)

@@ -100,6 +100,7 @@ describe("a multipart body", () => {
     ["with an attachment", `${part('attachment; name="a"')}--BB--`],
     ["with a part without name", `${part('form-data; filename="a"')}--BB--`],
     ["with a name twice", `${part('form-data; name="a"; name="b"')}--BB--`],
+    ["F10: with a file name twice", `${part('form-data; name="a"; filename="a.docx"; filename="b.docx"')}--BB--`],
     ["with a broken parameter", `${part('form-data; name="a')}--BB--`],
     ["with filename* in another charset", `${part("form-data; name=a; filename*=latin1''%e4")}--BB--`],
     ["with a broken percent sequence", `${part("form-data; name=a; filename*=utf-8''%zz")}--BB--`],
@@ -125,7 +126,7 @@ describe("a multipart body", () => {
   })
 })
 
-describe("file names", () => {
+describe("F10: file names", () => {
   it.each([
     ['filename="a b.docx"', "a b.docx"],
     ["filename=plain.docx", "plain.docx"],
@@ -136,6 +137,8 @@ describe("file names", () => {
     ['filename="C:\\dir\\a.docx"', "C:\\dir\\a.docx"],
     ["filename*=UTF-8''%E6%B8%AC.docx", "測.docx"],
     [`filename="fallback.docx"; filename*=utf-8'en'exact.docx`, "exact.docx"],
+    [`filename*=utf-8''exact.docx; filename="fallback.docx"`, "exact.docx"],
+    ['filename="=?UTF-8?Q?a.docx?="', "=?UTF-8?Q?a.docx?="],
     ['filename=""', ""],
   ])("%s means %j", async (parameter, filename) => {
     expect(await readText(`${part(`form-data; name="file"; ${parameter}`)}--BB--`)).toEqual([

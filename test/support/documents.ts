@@ -70,3 +70,6 @@ export function docxOfSize(paddingBytes: number): Uint8Array<ArrayBuffer> {
   for (let offset = 0; offset < paddingBytes; offset += 65_536) crypto.getRandomValues(padding.subarray(offset, offset + 65_536))
   return zipOf({ ...minimalParts("docx"), "word/media/image1.bin": padding }, 0)
 }
+
+/** Are these the same bytes? For large ones, which the test runner compares slowly. */
+export const isSame = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i])

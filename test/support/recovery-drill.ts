@@ -18,6 +18,8 @@ export type Entry = {
   savedAs: string | null
   size: number
   sha256: string
+  deletedAt: string | null
+  version: number | null
   status: string
   reason?: string
   problem?: string
@@ -50,20 +52,33 @@ function writeLargeDocument(path: string): void {
   writeFileSync(path, zipSync(documentParts(randomBytes(12_000_000)), { level: 0 }))
 }
 
-/** Uploads as the ops account and returns file id → the answer's file, beside the original's path. */
-async function upload(paths: string[], stateDir: string): Promise<{ id: string; name: string; path: string }[]> {
+type Uploaded = { id: string; name: string; path: string; olderPath?: string }
+
+/**
+ * Uploads as the ops account and returns the answers' files, beside the originals' paths. The first one gets a second
+ * version, the second one goes to the trash.
+ */
+async function upload(paths: string[], stateDir: string): Promise<Uploaded[]> {
   const service = await startService(["--persist-to", stateDir], await freePort())
   try {
     const login = JSON.stringify(printedAccount(service.output()))
     const answer = await curl(`${service.origin}/api/ops/login`, "-H", "Content-Type: application/json", "-d", login)
     const { accessToken } = JSON.parse(answer) as { accessToken: string }
-    const uploaded = []
+    const uploaded: Uploaded[] = []
     for (const path of paths) {
       const bearer = `Authorization: Bearer ${accessToken}`
       const body = await curl(`${service.origin}/api/ops/upload`, "-H", bearer, "-F", `file=@${path}`)
       const { file } = JSON.parse(body) as { file: { id: string; name: string } }
       uploaded.push({ ...file, path })
     }
+    const [first, second] = uploaded
+    const typeOf = (path: string): string => path.slice(path.lastIndexOf("."))
+    const donor = paths.find((path) => path !== first?.path && typeOf(path) === typeOf(first?.path ?? ""))
+    if (first === undefined || second === undefined || donor === undefined) throw new Error("too few documents")
+    const bearer = `Authorization: Bearer ${accessToken}`
+    await curl("-f", `${service.origin}/api/ops/files/${first.id}/content`, "-H", bearer, "-T", donor)
+    await curl("-f", "-X", "DELETE", `${service.origin}/api/ops/files/${second.id}`, "-H", bearer)
+    Object.assign(first, { path: donor, olderPath: first.path })
     return uploaded
   } finally {
     await service.stop()
@@ -79,7 +94,9 @@ export async function createDrill() {
   paths.push(join(dir, "large.docx"))
   writeLargeDocument(join(dir, "large.docx"))
   const uploaded = await upload(paths, stateDir)
+  const older = new Map<string, string>()
   const originals = new Map(uploaded.map(({ id, path }) => [id, sha256(readFileSync(path))]))
+  for (const { id, olderPath } of uploaded) if (olderPath !== undefined) older.set(`${id}/1`, sha256(readFileSync(olderPath)))
   const exported = await npmRun("export", "--", "--persist-to", stateDir, "--out", backup)
   const secrets = secretsPath(stateDir)
   let temporary: string[] = []
@@ -101,8 +118,10 @@ export async function createDrill() {
     backup,
     secrets,
     exported,
-    /** File id → digest of the original. */
+    /** File id → digest of the original, of its current version. */
     originals,
+    /** The same of older versions: id/version → digest. */
+    older,
     names: uploaded.map(({ name }) => name),
     idOf,
     newFolder,
@@ -119,7 +138,7 @@ export async function createDrill() {
       cpSync(join(backup, "objects"), objects, { recursive: true })
       const objectOf = (name: string): string => {
         const db = new DatabaseSync(database, { readOnly: true })
-        const row = db.prepare("select object_key from blobs where file_id = ?").get(idOf(name))
+        const row = db.prepare("select object_key from blobs where file_id = ? order by version desc").get(idOf(name))
         db.close()
         return join(objects, String(row?.["object_key"]))
       }
@@ -133,7 +152,8 @@ export async function createDrill() {
       const manifest = join(out, "recovered.json")
       const files = existsSync(manifest) ? (JSON.parse(readFileSync(manifest, "utf8")) as Record<string, Entry>) : {}
       const saved = Object.entries(files).flatMap(([id, { savedAs }]) => (savedAs === null ? [] : [{ id, savedAs }]))
-      for (const { id, savedAs } of saved) expect(sha256(readFileSync(join(out, savedAs))), savedAs).toBe(originals.get(id))
+      for (const { id, savedAs } of saved)
+        expect(sha256(readFileSync(join(out, savedAs))), savedAs).toBe(originals.get(id) ?? older.get(id))
       const expected = [...saved.map(({ savedAs }) => savedAs), ...(existsSync(manifest) ? ["recovered.json"] : [])]
       expect(existsSync(out) ? readdirSync(out).sort() : []).toEqual(expected.sort())
       return { ...result, out, files }

@@ -20,6 +20,8 @@ export const users = sqliteTable(
     /** Null until the address is proven. */
     verifiedAtMs: integer("verified_at_ms"),
     disabledAtMs: integer("disabled_at_ms"),
+    /** Ops accounts only, given by a command: may do with everybody's files what their owners may. */
+    managesAllFiles: integer("manages_all_files").notNull().default(0),
   },
   (table) => [
     uniqueIndex("users_email_key").on(table.emailKey),

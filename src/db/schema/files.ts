@@ -9,6 +9,10 @@ export type Audience = (typeof AUDIENCES)[number]
 
 export const DOCUMENT_TYPES = ["docx", "xlsx", "pptx"] as const
 
+// As an expression of an index: what asks for it must spell it the same way.
+const isThere = sql`deleted_at_ms is null`
+const isInTrash = sql`(deleted_at_ms is not null)`
+
 /** A document as people see it. Exists only once its bytes are sealed, checked and complete. */
 export const files = sqliteTable(
   "files",
@@ -29,12 +33,34 @@ export const files = sqliteTable(
     nameKey: text("name_key").notNull().default(""),
     /** Of the current version: lists sort by it. */
     sizeBytes: integer("size_bytes").notNull().default(0),
+    description: text(),
+    /** From then on it is gone for clients. */
+    expiresAtMs: integer("expires_at_ms"),
+    /** When it went to the trash; null for a file that is there. */
+    deletedAtMs: integer("deleted_at_ms"),
+    /** When its owner last changed what it says or holds. */
+    updatedAtMs: integer("updated_at_ms").notNull().default(0),
+    /** The latest date of expiry of which everybody has been told (domain/notices.ts). */
+    expiryToldMs: integer("expiry_told_ms").notNull().default(0),
+    /** How far the telling has come: date and client id. */
+    expiryToldTo: text("expiry_told_to").notNull().default(""),
   },
-  // One index for each order; lists merge the runs of each audience and type (db/file-lists.ts).
+  // One index for each order; lists merge the runs of each audience and type (db/file-lists.ts), of files that are there
+  // or of the trash, so that neither costs the other anything.
   (table) => [
-    index("files_owner_created").on(table.ownerId, table.audience, table.type, table.createdAtMs, table.id),
-    index("files_owner_name").on(table.ownerId, table.audience, table.type, table.nameKey, table.id),
-    index("files_owner_size").on(table.ownerId, table.audience, table.type, table.sizeBytes, table.id),
+    index("files_owner_created").on(table.ownerId, isInTrash, table.audience, table.type, table.createdAtMs, table.id),
+    index("files_owner_name").on(table.ownerId, isInTrash, table.audience, table.type, table.nameKey, table.id),
+    index("files_owner_size").on(table.ownerId, isInTrash, table.audience, table.type, table.sizeBytes, table.id),
+    // For cron.
+    index("files_expiry")
+      .on(table.expiresAtMs)
+      .where(sql`expires_at_ms is not null and deleted_at_ms is null`),
+    index("files_trash")
+      .on(table.deletedAtMs)
+      .where(sql`deleted_at_ms is not null`),
+    index("files_expiry_untold")
+      .on(table.expiresAtMs)
+      .where(sql`expires_at_ms > expiry_told_ms and deleted_at_ms is null`),
   ],
 )
 
@@ -61,11 +87,18 @@ export const groupMembers = sqliteTable(
       .notNull()
       .references(() => users.id, { onDelete: "cascade" }),
     addedAtMs: integer("added_at_ms").notNull(),
+    /** When there were notices of all the group's files for the member. */
+    announcedAtMs: integer("announced_at_ms"),
+    /** Up to which file there are. */
+    announcedTo: text("announced_to").notNull().default(""),
     /** The last event of the service before they joined: of the group's events only later ones are theirs. */
     sinceSeq: integer("since_seq").notNull().default(0),
   },
   (table) => [
     primaryKey({ columns: [table.groupId, table.userId] }),
+    index("group_members_unannounced")
+      .on(table.addedAtMs)
+      .where(sql`${table.announcedAtMs} is null`),
     index("group_members_added").on(table.groupId, table.addedAtMs, table.userId),
     index("group_members_user").on(table.userId, table.groupId),
   ],
@@ -74,8 +107,8 @@ export const groupMembers = sqliteTable(
 /**
  * Who may have a file: one row for everyone, or one for each client and group that was chosen. A file with audience
  * "everyone" has exactly the one row, so that access is a matter of this table alone. Repeats what lists sort and
- * filter by, so that a page is read from an index however many files there are; whatever changes a file's name or
- * size changes it here in the same batch.
+ * filter by, so that a page is read from an index however many files there are; whatever changes a file's name, size,
+ * expiry or trash changes it here in the same batch (repeatInGrants in db/file-life.ts).
  */
 export const fileGrants = sqliteTable(
   "file_grants",
@@ -92,15 +125,25 @@ export const fileGrants = sqliteTable(
     createdAtMs: integer("created_at_ms").notNull(),
     nameKey: text("name_key").notNull(),
     sizeBytes: integer("size_bytes").notNull(),
+    expiresAtMs: integer("expires_at_ms"),
+    deletedAtMs: integer("deleted_at_ms"),
+    /** When there were notices for all whom the grant gives the file. */
+    announcedAtMs: integer("announced_at_ms"),
+    /** Up to which client there are. */
+    announcedTo: text("announced_to").notNull().default(""),
   },
   (table) => [
     primaryKey({ columns: [table.fileId, table.audience] }),
-    index("file_grants_created").on(table.audience, table.type, table.createdAtMs, table.fileId),
-    index("file_grants_name").on(table.audience, table.type, table.nameKey, table.fileId),
-    index("file_grants_size").on(table.audience, table.type, table.sizeBytes, table.fileId),
+    index("file_grants_unannounced")
+      .on(table.grantedAtMs)
+      .where(sql`${table.announcedAtMs} is null`),
+    // Clients list no trash.
+    index("file_grants_created").on(table.audience, table.type, table.createdAtMs, table.fileId).where(isThere),
+    index("file_grants_name").on(table.audience, table.type, table.nameKey, table.fileId).where(isThere),
+    index("file_grants_size").on(table.audience, table.type, table.sizeBytes, table.fileId).where(isThere),
     // For the cascades.
     index("file_grants_client").on(table.clientId),
-    index("file_grants_group").on(table.groupId),
+    index("file_grants_group").on(table.groupId, table.fileId),
     check(
       "file_grants_audience",
       sql`${table.audience} = coalesce(${table.clientId}, ${table.groupId}, 'everyone') and (${table.clientId} is null or ${table.groupId} is null)`,
@@ -132,6 +175,10 @@ export const blobs = sqliteTable(
     commitment: text().notNull(),
     /** What the scanner said of these bytes (domain/scanning.ts), as JSON; null when none was asked. */
     scan: text(),
+    /** Later, by a second or more, than that of the version before: dates tell versions apart. */
+    createdAtMs: integer("created_at_ms").notNull().default(0),
+    /** Who sent these bytes: an id, also when that account is gone. */
+    createdBy: text("created_by"),
   },
   (table) => [
     primaryKey({ columns: [table.fileId, table.version] }),
@@ -146,7 +193,7 @@ export const discardedObjects = sqliteTable("discarded_objects", {
   discardedAtMs: integer("discarded_at_ms").notNull(),
 })
 
-/** A download link of one person for one file. */
+/** A download link of one person for one version of a file: with the next version it is dead. */
 export const links = sqliteTable(
   "links",
   {
@@ -162,6 +209,7 @@ export const links = sqliteTable(
     createdAtMs: integer("created_at_ms").notNull(),
     expiresAtMs: integer("expires_at_ms").notNull(),
     revokedAtMs: integer("revoked_at_ms"),
+    version: integer().notNull().default(1),
   },
   (table) => [
     index("links_owner").on(table.ownerId, table.createdAtMs, table.id),
@@ -204,10 +252,15 @@ export const downloads = sqliteTable(
     lastServedAtMs: integer("last_served_at_ms"),
     /** When the union became the whole document. */
     deliveredAtMs: integer("delivered_at_ms"),
+    /** When there was a notice of the delivery for the file's owner. */
+    reportedAtMs: integer("reported_at_ms"),
   },
   (table) => [
     index("downloads_file_user").on(table.fileId, table.userId),
     index("downloads_user").on(table.userId, table.startedAtMs, table.linkId),
+    index("downloads_unreported")
+      .on(table.deliveredAtMs)
+      .where(sql`${table.deliveredAtMs} is not null and ${table.reportedAtMs} is null`),
   ],
 )
 

@@ -11,6 +11,8 @@ export const outbox = sqliteTable(
     recipient: text().notNull(),
     subject: text().notNull(),
     body: text(),
+    /** Where whoever does not want such mails says so (RFC 8058); goes with the body. */
+    unsubscribeUrl: text("unsubscribe_url"),
     createdAtMs: integer("created_at_ms").notNull(),
     /** After this the mail would be of no use. */
     expiresAtMs: integer("expires_at_ms").notNull(),

@@ -42,7 +42,7 @@ export const audienceRoutes = new Hono<GuardedEnv>()
   .put("/:id/audience", requireJson, limitJson, jsonBody(audienceBody), async (c) => {
     const id = pathId(c.req.param("id"))
     const body = c.req.valid("json")
-    await changeAudience(c.var.deps, c.var.caller.userId, id, body.audience === "everyone" ? FOR_EVERYONE : body)
+    await changeAudience(c.var.deps, c.var.caller, id, body.audience === "everyone" ? FOR_EVERYONE : body)
     return c.json({ file: { id, audience: body.audience }, message: "success" })
   })
 
@@ -50,6 +50,6 @@ export const assignmentRoutes = new Hono<GuardedEnv>().post("/", requireJson, li
   const { mode, ...assignment } = c.req.valid("json")
   if (assignment.clients.length + assignment.groups.length === 0)
     throw fieldError("clients", "missing", "Name at least one client or group.")
-  const changed = await assign(c.var.deps, c.var.caller.userId, mode, assignment)
+  const changed = await assign(c.var.deps, c.var.caller, mode, assignment)
   return c.json({ changed, message: "success" })
 })

@@ -3,7 +3,7 @@ import { Hono } from "hono"
 import { z } from "zod"
 import { openContent } from "../../domain/content.ts"
 import { watchDownload } from "../../domain/downloads.ts"
-import { findFileFor } from "../../domain/files.ts"
+import { findFileFor, ownerScope } from "../../domain/files.ts"
 import {
   type LinkScope,
   type ListedLink,
@@ -13,9 +13,10 @@ import {
   revokeAllLinks,
   revokeLink,
 } from "../../domain/links.ts"
+import type { Caller } from "../../domain/sessions.ts"
 import { fieldError } from "../../errors.ts"
 import { documentResponse, sendTerms } from "../document-response.ts"
-import { cursorField, idField, limitField, secondsField } from "../fields.ts"
+import { cursorField, idField, limitField, ownerField, secondsField } from "../fields.ts"
 import { credential } from "../middleware/guards.ts"
 import type { AppEnv, GuardedEnv } from "../types.ts"
 import { pathId, queryParameters, singleParameters } from "../validate.ts"
@@ -23,7 +24,8 @@ import { pathId, queryParameters, singleParameters } from "../validate.ts"
 const DEFAULT_LIMIT = 50
 const mintQuery = z.strictObject({ expiresIn: secondsField.optional() })
 const pageFields = { limit: limitField.default(DEFAULT_LIMIT), cursor: cursorField.optional() }
-const scopeFields = { file: idField.optional(), client: idField.optional() }
+const scopeFields = { file: idField.optional(), client: idField.optional(), owner: ownerField.optional() }
+const scopeQuery = z.strictObject(scopeFields)
 
 /** GET /:id makes a link. HEAD, which Hono sends here too, must not. */
 export const linkMintRoutes = new Hono<GuardedEnv>().get("/:id", singleParameters, queryParameters(mintQuery), async (c) => {
@@ -77,29 +79,35 @@ export const clientLinkRoutes = new Hono<GuardedEnv>()
     return c.body(null, 204)
   })
 
-const opsScope = (ownerId: string, { file, client }: { file?: string | undefined; client?: string | undefined }): LinkScope => ({
-  ownerId,
-  ...(file === undefined ? {} : { fileId: file }),
-  ...(client === undefined ? {} : { userId: client }),
-})
+/** Of the caller's own files; of others' with the permission, when one is named, or its owner, or all are meant. */
+function opsScope(caller: Caller, { file, client, owner }: z.output<typeof scopeQuery>): LinkScope {
+  const isAnyones = owner === undefined && file !== undefined && caller.managesAllFiles
+  const ownerId = isAnyones ? null : ownerScope(caller, owner)
+  return {
+    ...(ownerId === null ? {} : { ownerId }),
+    ...(file === undefined ? {} : { fileId: file }),
+    ...(client === undefined ? {} : { userId: client }),
+  }
+}
 
 /** The live links to an operations user's own files. */
 export const opsLinkRoutes = new Hono<GuardedEnv>()
   .get("/", singleParameters, queryParameters(z.strictObject({ ...pageFields, ...scopeFields })), async (c) => {
-    const scope = opsScope(c.var.caller.userId, c.req.valid("query"))
+    const scope = opsScope(c.var.caller, c.req.valid("query"))
     const show = (link: ListedLink) => ({ ...linkJson(link), client: link.client })
     return c.json(await pageJson(c.var, scope, c.req.valid("query"), show))
   })
-  .delete("/", singleParameters, queryParameters(z.strictObject(scopeFields)), async (c) => {
-    const { file, client } = c.req.valid("query")
+  .delete("/", singleParameters, queryParameters(scopeQuery), async (c) => {
+    const query = c.req.valid("query")
     // Nobody means all links to all files by leaving something out.
-    if (file === undefined && client === undefined)
+    if (query.file === undefined && query.client === undefined)
       throw fieldError("file", "missing", "Name the file or the client whose links are to be withdrawn: ?file= or ?client=")
-    const revoked = await revokeAllLinks(c.var.deps, c.var.caller, opsScope(c.var.caller.userId, { file, client }))
+    const revoked = await revokeAllLinks(c.var.deps, c.var.caller, opsScope(c.var.caller, query))
     return c.json({ revoked, message: "success" })
   })
   .delete("/:id", async (c) => {
-    await revokeLink(c.var.deps, c.var.caller, { ownerId: c.var.caller.userId }, pathId(c.req.param("id")))
+    const { userId: ownerId, managesAllFiles } = c.var.caller
+    await revokeLink(c.var.deps, c.var.caller, managesAllFiles ? {} : { ownerId }, pathId(c.req.param("id")))
     return c.body(null, 204)
   })
 

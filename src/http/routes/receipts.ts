@@ -122,7 +122,7 @@ function csvStream(pages: AsyncGenerator<Receipt[], void>): ReadableStream<Uint8
 }
 
 async function csvResponse(c: Context<GuardedEnv>, id: string, state: ReceiptState | undefined): Promise<Response> {
-  const { file, pages } = await walkReceipts(c.var.deps, c.var.caller.userId, id, state)
+  const { file, pages } = await walkReceipts(c.var.deps, c.var.caller, id, state)
   return c.body(csvStream(pages), 200, {
     "Content-Type": "text/csv; charset=utf-8; header=present",
     "Content-Disposition": attachment(`receipts ${file.name}.csv`),

@@ -27,9 +27,10 @@ ALTER TABLE `downloads` ADD `name` text DEFAULT '' NOT NULL;--> statement-breakp
 ALTER TABLE `downloads` ADD `size_bytes` integer DEFAULT 0 NOT NULL;--> statement-breakpoint
 ALTER TABLE `downloads` ADD `sha256` text DEFAULT '' NOT NULL;--> statement-breakpoint
 CREATE INDEX `downloads_user` ON `downloads` (`user_id`,`started_at_ms`,`link_id`);--> statement-breakpoint
-ALTER TABLE `group_members` ADD `since_seq` integer DEFAULT 0 NOT NULL;--> statement-breakpoint
+ALTER TABLE `group_members` ADD `since_seq` integer DEFAULT 0 NOT NULL;
+--> statement-breakpoint
 UPDATE `downloads` SET
 	`name` = coalesce((SELECT f.`name` FROM `files` f WHERE f.`id` = `downloads`.`file_id`), ''),
 	`size_bytes` = coalesce((SELECT b.`size_bytes` FROM `blobs` b WHERE b.`file_id` = `downloads`.`file_id` AND b.`version` = `downloads`.`version`), 0),
 	`sha256` = coalesce((SELECT b.`sha256` FROM `blobs` b WHERE b.`file_id` = `downloads`.`file_id` AND b.`version` = `downloads`.`version`), '');--> statement-breakpoint
-INSERT INTO `link_receipts` SELECT l.`file_id`, l.`user_id`, f.`version`, min(l.`created_at_ms`), max(l.`created_at_ms`) FROM `links` l JOIN `files` f ON f.`id` = l.`file_id` GROUP BY l.`file_id`, l.`user_id`;
+INSERT INTO `link_receipts` SELECT l.`file_id`, l.`user_id`, l.`version`, min(l.`created_at_ms`), max(l.`created_at_ms`) FROM `links` l WHERE l.`version` = (SELECT max(n.`version`) FROM `links` n WHERE n.`file_id` = l.`file_id` AND n.`user_id` = l.`user_id`) GROUP BY l.`file_id`, l.`user_id`, l.`version`;
