@@ -208,7 +208,7 @@ describe("over random histories", () => {
         }
         for (const { who, next } of readers) expect((await since(who, next)).next).toBe(await nowOf(who))
       }),
-      { numRuns: 8 },
+      { numRuns: 6 },
     )
   }, 120_000)
 })
