@@ -52,6 +52,7 @@ export default defineConfig({
           setupFiles: ["./test/support/production-caps.ts", "./test/support/apply-migrations.ts"],
           globalSetup: ["./test/support/mail-server.ts", "./test/support/scanner-server.ts"],
           testTimeout: 30_000,
+          hookTimeout: 60_000,
         },
       },
       {

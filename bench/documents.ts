@@ -98,6 +98,36 @@ const hostile: Record<string, () => Uint8Array<ArrayBuffer>> = {
         ),
       ),
     ),
+  "8 MiB of text in fields that never end": () =>
+    buildZip(
+      replaced(
+        "d.xml",
+        text(
+          `<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main">${"<w:fldChar w:fldCharType='begin'/><w:fldChar w:fldCharType='separate'/>".repeat(50_000)}${"<w:t>a</w:t>".repeat(380_000)}`,
+        ),
+      ),
+    ),
+  "8 MiB of an instruction in crumbs": () =>
+    buildZip(
+      replaced(
+        "d.xml",
+        text(
+          `<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:fldChar w:fldCharType="begin"/>${"<w:t>&#97;</w:t>".repeat(500_000)}`,
+        ),
+      ),
+    ),
+  "24 MiB of formulas": () => {
+    const types = new TextDecoder().decode(documentParts(new Uint8Array(0))["[Content_Types].xml"])
+    const sheets = series(3, (i) => entry(`${String(i)}.xml`, text(`<a>${"<f>'[\"|\"]'</f>".repeat(520_000)}`)))
+    const more = '<Default Extension="xml" ContentType="application/xml"/></Types>'
+    return buildZip([...replaced("[Content_Types].xml", text(types.replace("</Types>", more))), ...sheets])
+  },
+  "8 MiB of one formula": () => {
+    const types = new TextDecoder().decode(documentParts(new Uint8Array(0))["[Content_Types].xml"])
+    const more = '<Default Extension="xml" ContentType="application/xml"/></Types>'
+    const formula = `<a><f>${"''[\"".repeat(1_000_000)}${"['".repeat(1_000_000)}&amp;</f></a>`
+    return buildZip([...replaced("[Content_Types].xml", text(types.replace("</Types>", more))), entry("s.xml", text(formula))])
+  },
   "a bomb of 19 GB in 19 MB": () => {
     const raw = noise(19 * MIB)
     const sizes = { plainBytes: 4_000_000_000 }

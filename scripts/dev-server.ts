@@ -65,23 +65,23 @@ export async function untilReady(origin: string, child: ChildProcess): Promise<v
   throw new Error("the service did not become ready within a minute")
 }
 
+/** Sends a signal to the child and all of its children; false when none of them is left. */
+export function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): boolean {
+  try {
+    return pid !== undefined && process.kill(-pid, signal)
+  } catch {
+    return false
+  }
+}
+
 /** Ends the child's whole process group, and whoever ignores that. */
 export async function stopDevServer(child: ChildProcess): Promise<void> {
-  const { pid } = child
-  if (pid === undefined) return
-  const signalGroup = (signal: NodeJS.Signals): boolean => {
-    try {
-      return process.kill(-pid, signal)
-    } catch {
-      return false
-    }
-  }
-  signalGroup("SIGTERM")
+  signalGroup(child, "SIGTERM")
   for (const deadline = Date.now() + KILL_AFTER_MS; Date.now() < deadline;) {
-    if (!signalGroup("SIGCONT")) return
+    if (!signalGroup(child, "SIGCONT")) return
     await new Promise((wake) => setTimeout(wake, 50))
   }
-  signalGroup("SIGKILL")
+  signalGroup(child, "SIGKILL")
 }
 
 export type DevServerOptions = {

@@ -3,7 +3,7 @@
 // Asks nothing; keeps everything in DIR; SIGTERM or Ctrl-C ends it and all of its children.
 import { resolve } from "node:path"
 import { SECRET_NAMES } from "../src/config.ts"
-import { choosePort, startDevServer, stopDevServer, untilReady } from "./dev-server.ts"
+import { choosePort, signalGroup, startDevServer, stopDevServer, untilReady } from "./dev-server.ts"
 import {
   DEFAULT_STATE_DIR,
   LOCAL_MAIL_FROM,
@@ -70,6 +70,7 @@ function banner(origin: string, stateDir: string, account: { email: string; pass
 async function main(): Promise<void> {
   // What is kept here is for its owner alone.
   process.umask(0o077)
+  const parent = process.ppid
   const args = parseArguments(process.argv.slice(2))
   const port = await choosePort(args.port)
   const { origin } = new URL(`http://localhost:${String(port)}`)
@@ -100,8 +101,11 @@ async function main(): Promise<void> {
   }
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => void stopAll(0))
   child.on("exit", (code) => void stopAll(code ?? 1))
+  // Also where we fail ourselves, e.g. because nobody reads any more what we print.
+  process.on("exit", () => {
+    signalGroup(child, "SIGTERM")
+  })
   // npm may die without a word to us; then our parent changes.
-  const parent = process.ppid
   setInterval(() => {
     if (process.ppid !== parent) void stopAll(0)
   }, 500).unref()

@@ -17,10 +17,10 @@ export const insertResumable = (
   rawStatement(
     db,
     sql`insert into resumable_uploads
-    (id, owner_id, file_id, object_key, name, type, download_limit, metadata, expected_sha256, length_bytes, state,
+    (id, owner_id, file_id, object_key, name, type, download_limit, audience, recipients, metadata, expected_sha256, length_bytes, state,
      key_id, wrapped_key, commitment, created_at_ms, expires_at_ms)
     select ${row.id}, ${row.ownerId}, ${row.fileId}, ${row.objectKey}, ${row.name}, ${row.type}, ${row.downloadLimit ?? null},
-      ${row.metadata}, ${row.expectedSha256 ?? null}, ${row.lengthBytes ?? null}, 'open',
+      ${row.audience ?? "everyone"}, ${row.recipients ?? null}, ${row.metadata}, ${row.expectedSha256 ?? null}, ${row.lengthBytes ?? null}, 'open',
       ${row.keyId}, ${row.wrappedKey}, ${row.commitment}, ${row.createdAtMs}, ${row.expiresAtMs}
     where (select count(*) from resumable_uploads where owner_id = ${row.ownerId} and state in ('open', 'received')) < ${limits.maxOpen}
       and ${fitsQuota(row.ownerId, row.lengthBytes ?? 0, limits)}`,
@@ -223,7 +223,7 @@ export const closeResumable = (
   db: Db,
   id: string,
   ending: Ending,
-  outcome: { state: "refused"; code: string; detail: string } | { state: "expired" },
+  outcome: { state: "refused"; code: string; detail: string; facts: string } | { state: "expired" },
 ): [Statement, Statement] => [
   rawStatement(
     db,
@@ -232,7 +232,8 @@ export const closeResumable = (
   rawStatement(
     db,
     sql`update resumable_uploads set state = ${outcome.state}, wrapped_key = '', tail_key = null, holder = null, held_until_ms = null,
-      refusal_code = ${outcome.state === "refused" ? outcome.code : null}, refusal_detail = ${outcome.state === "refused" ? outcome.detail : null}
+      refusal_code = ${outcome.state === "refused" ? outcome.code : null}, refusal_detail = ${outcome.state === "refused" ? outcome.detail : null},
+      refusal_facts = ${outcome.state === "refused" ? outcome.facts : null}
     where ${isEnding(id, ending)}`,
   ),
 ]

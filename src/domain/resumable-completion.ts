@@ -16,14 +16,13 @@ import {
 } from "../db/resumable-uploads.ts"
 import { AppError, type ErrorCode } from "../errors.ts"
 import { type ContentDeps, contentSource, readContent, withContentStream } from "./content.ts"
-import { FOR_EVERYONE } from "./audiences.ts"
 import { digestMismatch } from "./digests.ts"
 import { requireCleanScan, requireDocument } from "./document-check.ts"
 import type { MemoryLease } from "./memory.ts"
 import type { Powers } from "./powers.ts"
 import { blobRow, publish } from "./publication.ts"
 import { type HeldUpload, holding } from "./resumable-lease.ts"
-import { locked } from "./resumable-state.ts"
+import { audienceOfUpload, keepVerdict, locked } from "./resumable-state.ts"
 import { giveUpObjects } from "./uploads.ts"
 
 export type CompletionDeps = ContentDeps & Pick<Powers, "policy" | "digests" | "scanner">
@@ -59,7 +58,7 @@ export async function refusing<T>(deps: CompletionDeps, held: HeldUpload, step: 
 async function refuse(deps: CompletionDeps, held: HeldUpload, verdict: AppError): Promise<void> {
   const { row, lease } = held
   const ending = { holder: lease.holder }
-  const outcome = { state: "refused" as const, code: verdict.code, detail: verdict.options.detail ?? "The upload was refused." }
+  const outcome = { state: "refused" as const, ...keepVerdict(verdict) }
   const current = await findResumable(deps.db, row.ownerId, row.id)
   await runBatch(deps.db, [
     releaseResumableObjects(deps.db, row.id, ending, deps.now()),
@@ -98,7 +97,7 @@ async function checkAndPublish(deps: CompletionDeps, held: HeldUpload, memory: M
     ownerId: row.ownerId,
     name: { name: row.name, type: row.type },
     downloadLimit: row.downloadLimit,
-    audience: FOR_EVERYONE,
+    audience: audienceOfUpload(row),
   }
   const wrapped = { keyId: row.keyId, wrappedKey, commitment }
   const unhashed = blobRow(draft, { sizeBytes: row.lengthBytes, sha256: UNKNOWN_SHA256, wrapped })

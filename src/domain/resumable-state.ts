@@ -1,7 +1,8 @@
 // How a resumable upload stands: what its owner sees of it, what may still be done with it, and how long it waits.
 import { type ResumableRow, findResumable } from "../db/resumable-uploads.ts"
 import type { ResumableState } from "../db/schema.ts"
-import { AppError, type ErrorCode } from "../errors.ts"
+import { AppError, type AppErrorOptions, type ErrorCode } from "../errors.ts"
+import type { ChosenAudience } from "./audiences.ts"
 import type { Powers } from "./powers.ts"
 
 const RETRY_AFTER_SECONDS = 2
@@ -53,13 +54,32 @@ export const conflict = (offsetBytes: number): AppError =>
 const expired = (): AppError =>
   new AppError("upload_expired", { detail: "The upload has waited too long for its next bytes. Start it again." })
 
+/** What a problem tells programs besides its code. */
+type RefusalFacts = Pick<AppErrorOptions, "refusal" | "fields">
+
+/** A verdict as it is kept with the upload. */
+export const keepVerdict = ({ code, options: { detail, refusal, fields } }: AppError) => ({
+  code,
+  detail: detail ?? "The upload was refused.",
+  facts: JSON.stringify({ refusal, fields } satisfies { [Key in keyof RefusalFacts]: RefusalFacts[Key] | undefined }),
+})
+
+/** The verdict again, word for word. */
+const keptVerdict = ({ refusalCode, refusalDetail, refusalFacts }: ResumableRow): AppError =>
+  new AppError((refusalCode ?? "upload_lost") as ErrorCode, {
+    detail: refusalDetail ?? "The upload was refused.",
+    ...(JSON.parse(refusalFacts ?? "{}") as RefusalFacts),
+  })
+
+/** Whom the upload's file will be for. */
+export const audienceOfUpload = ({ audience, recipients }: ResumableRow): ChosenAudience => ({
+  audience,
+  ...(JSON.parse(recipients ?? '{"clients":[],"groups":[]}') as Omit<ChosenAudience, "audience">),
+})
+
 /** Has it ended badly? What its client was told then, it is told again. */
 export function requireAlive(row: ResumableRow, nowMs: number): void {
-  if (row.state === "refused") {
-    throw new AppError((row.refusalCode ?? "upload_lost") as ErrorCode, {
-      detail: row.refusalDetail ?? "The upload was refused.",
-    })
-  }
+  if (row.state === "refused") throw keptVerdict(row)
   const isUnderWay = row.state === "open" || row.state === "received"
   if (row.state === "expired" || (isUnderWay && row.expiresAtMs <= nowMs)) throw expired()
 }

@@ -13,6 +13,7 @@ import {
 } from "../db/resumable-uploads.ts"
 import { AppError } from "../errors.ts"
 import { newId } from "../ids.ts"
+import { type ChosenAudience, requireRecipients } from "./audiences.ts"
 import { parseDocumentName } from "./document-name.ts"
 import { tooLarge } from "./parts.ts"
 import type { Powers } from "./powers.ts"
@@ -35,6 +36,8 @@ export type NewUpload = {
   /** Null where the client will say it later. */
   lengthBytes: number | null
   downloadLimit: number | null
+  /** Whom the file will be for from its first moment on. */
+  audience: ChosenAudience
   /** As sent, to be sent back. */
   metadata: string
   expectedSha256: Uint8Array | null
@@ -49,13 +52,16 @@ type CreateDeps = Pick<Powers, "db" | "keys" | "now" | "policy">
 export async function createUpload(deps: CreateDeps, upload: NewUpload): Promise<ResumableView> {
   const { name, type } = parseDocumentName(upload.sentName)
   const { lengthBytes, ownerId } = upload
+  const { audience, clients, groups } = upload.audience
   const { maxFileBytes } = deps.policy
   if (lengthBytes !== null && lengthBytes > maxFileBytes) throw tooLarge(maxFileBytes)
+  await requireRecipients(deps, upload.audience)
   const [id, fileId, createdAtMs] = [newId(), newId(), deps.now()]
   const { wrapped } = await createFileKey(deps.keys.masterKeys, { fileId, fileVersion: FIRST_VERSION })
   const row = {
     ...{ id, ownerId, fileId, objectKey: newObjectKey(), name, type, createdAtMs, lengthBytes },
     downloadLimit: upload.downloadLimit,
+    ...{ audience, recipients: audience === "everyone" ? null : JSON.stringify({ clients, groups }) },
     metadata: upload.metadata,
     expectedSha256: upload.expectedSha256 === null ? null : toHex(upload.expectedSha256),
     keyId: wrapped.keyId,

@@ -94,6 +94,16 @@ export const queryParameters = <T extends z.ZodType>(schema: T) =>
     if (!result.success) refuse(result.error.issues)
   })
 
+/**
+ * Values from anywhere else, as the schema says.
+ * @throws AppError `validation_failed`
+ */
+export function requireFields<T extends z.ZodType>(schema: T, values: unknown): z.output<T> {
+  const result = schema.safeParse(values)
+  if (!result.success) refuse(result.error.issues)
+  return result.data
+}
+
 /** An id in the path. What cannot be an id names nothing, like an id that nobody has. */
 export function pathId(text: string, noun = "file"): string {
   if (!isId(text)) throw new AppError("not_found", { detail: `There is no such ${noun}.`, reason: "not an id" })

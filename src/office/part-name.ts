@@ -34,6 +34,7 @@ export function partKey(name: string): string {
 const ENCODED_SEPARATOR = /%(?:2e|2f|5c|00)/i
 const DRIVE = /^[a-z]:/i
 const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}]/u
+const BEYOND_ASCII = /[^ -~]/
 const MAX_NAME_CHARS = 1024
 /** Never names of parts, and dangerous for whoever keeps names as keys of objects. */
 const OBJECT_KEYS = new Set(["__proto__", "constructor", "prototype", "tostring", "valueof", "hasownproperty"])
@@ -59,7 +60,8 @@ export function requireSafeNames(names: Iterable<string>): void {
     if (isUnsafe) throw new DocumentFault("unsafe_name", name)
     if (PIECE.test(key)) throw new DocumentFault("interleaved_part", name)
     // A file and a folder of one name cannot both be unpacked, and other readers fold more letters than ASCII ones.
-    const path = segments.join("/").normalize("NFKC").toLowerCase()
+    const own = segments.join("/")
+    const path = BEYOND_ASCII.test(own) ? own.normalize("NFKC").toLowerCase() : own
     if (seen.has(path)) throw new DocumentFault("duplicate_name", name)
     seen.add(path)
   }

@@ -2,7 +2,7 @@
 // out. One unit is about what parsing a byte of XML takes (some 35 ns); npm run bench:documents shows the seconds.
 import { DocumentFault } from "./fault.ts"
 
-const LIMIT = 24 * 1024 * 1024
+const LIMIT = 20 * 1024 * 1024
 /** An entry of the directory with its local header. */
 export const WORK_PER_ENTRY = 200
 /** Reading a part, however short. */

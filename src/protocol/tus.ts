@@ -20,8 +20,11 @@ const CHECKSUM_BYTES = { sha1: 20, sha256: 32 } as const
 export type ChecksumAlgorithm = keyof typeof CHECKSUM_BYTES
 export const CHECKSUM_ALGORITHMS = Object.keys(CHECKSUM_BYTES) as ChecksumAlgorithm[]
 
-/** Enough for a name of 255 bytes and what clients like to add. */
-const MAX_METADATA_CHARS = 4096
+/**
+ * Enough for a name of 255 bytes, 250 ids and what clients like to add. HEAD sends all of it back, and many clients take
+ * no more than 16 KiB of headers in all.
+ */
+const MAX_METADATA_CHARS = 14 * 1024
 
 /**
  * Upload-Offset and Upload-Length: "The value MUST be a non-negative integer." Null without the header.

@@ -8,7 +8,7 @@ import { makeNotices } from "../../src/domain/notices.ts"
 import { newId } from "../../src/ids.ts"
 import { countedDb } from "../support/counted-db.ts"
 import { mortalBindings } from "../support/mortal-bindings.ts"
-import { type NoticeWorld, type Person, createNoticeWorld, runNoticeJobs } from "../support/notices.ts"
+import { FAR_MS, type NoticeWorld, type Person, createNoticeWorld, runNoticeJobs } from "../support/notices.ts"
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
@@ -21,26 +21,29 @@ beforeEach(() => {
   world.api.clock.nowMs = world.startMs
 })
 
-const run = (sql: string, ...values: unknown[]) =>
-  env.DB.prepare(sql)
-    .bind(...values)
-    .run()
+const statement = (sql: string, ...values: unknown[]) => env.DB.prepare(sql).bind(...values)
+const run = (sql: string, ...values: unknown[]) => statement(sql, ...values).run()
 
-async function plantFile(owner: Person, name: string, expiresAtMs: number | null = null): Promise<string> {
-  const id = newId()
-  await run(
+const personRow = ({ id, email }: Person, role: "ops" | "client") =>
+  statement(
+    `insert into users (id, role, email, email_key, password_hash, created_at_ms, verified_at_ms) values (?1, ?2, ?3, ?3, '', ${String(FAR_MS)}, 1)`,
+    id,
+    role,
+    email,
+  )
+
+const fileRow = (id: string, owner: Person, name: string, expiresAtMs: number | null = null) =>
+  statement(
     "insert into files (id, owner_id, version, name, type, created_at_ms, audience, expires_at_ms) values (?, ?, 1, ?, 'docx', 1, 'chosen', ?)",
     id,
     owner.id,
     name,
     expiresAtMs,
   )
-  return id
-}
 
 /** @param announcedAtMs - as if there had been notices, long ago */
-const grant = (fileId: string, audience: string, kind: "client" | "group" | "everyone", announcedAtMs: number | null = null) =>
-  run(
+const grantRow = (fileId: string, audience: string, kind: "client" | "group" | "everyone", announcedAtMs: number | null = null) =>
+  statement(
     `insert into file_grants (file_id, audience, client_id, group_id, granted_at_ms, type, created_at_ms, name_key, size_bytes, announced_at_ms)
      select id, ?2, iif(?3 = 'client', ?2, null), iif(?3 = 'group', ?2, null), ?4, type, created_at_ms, name_key, size_bytes, ?5 from files where id = ?1`,
     fileId,
@@ -50,31 +53,50 @@ const grant = (fileId: string, audience: string, kind: "client" | "group" | "eve
     announcedAtMs,
   )
 
-const join = (groupId: string, person: Person) =>
-  run(
-    "insert into group_members (group_id, user_id, added_at_ms) values (?, ?, ?)",
-    groupId,
-    person.id,
-    world.api.clock.nowMs - 3 * MINUTE_MS,
-  )
-
 /** Something of everything, all of it due now. */
 async function plantNews() {
-  const [uploader, ann] = [await world.newPerson({ role: "ops" }), await world.newPerson()]
-  const direct = await plantFile(uploader, "direct.docx")
-  await grant(direct, ann.id, "client")
-  const group = newId()
-  await run('insert into "groups" (id, name, name_key, created_at_ms) values (?1, ?1, ?1, 1)', group)
-  const ofGroup = await plantFile(uploader, "group.docx")
-  await grant(ofGroup, group, "group", 1)
-  await join(group, ann)
-  const fetched = await plantFile(uploader, "fetched.docx")
-  await grant(fetched, ann.id, "client", 1)
-  await world.download(fetched, ann)
-  const expiring = await plantFile(uploader, "expiring.docx", world.api.clock.nowMs + HOUR_MS)
-  await grant(expiring, ann.id, "client", 1)
+  const { nowMs } = world.api.clock
+  const [uploader, ann] = ["uploader", "ann"].map((name) => ({ id: newId(), email: `${name}.${newId()}@example.com` })) as [
+    Person,
+    Person,
+  ]
+  const [direct, group, ofGroup, fetched, expiring] = Array.from({ length: 5 }, newId) as [string, string, string, string, string]
+  await env.DB.batch([
+    personRow(uploader, "ops"),
+    personRow(ann, "client"),
+    fileRow(direct, uploader, "direct.docx"),
+    grantRow(direct, ann.id, "client"),
+    statement('insert into "groups" (id, name, name_key, created_at_ms) values (?1, ?1, ?1, 1)', group),
+    fileRow(ofGroup, uploader, "group.docx"),
+    grantRow(ofGroup, group, "group", 1),
+    statement(
+      "insert into group_members (group_id, user_id, added_at_ms) values (?, ?, ?)",
+      group,
+      ann.id,
+      nowMs - 3 * MINUTE_MS,
+    ),
+    fileRow(fetched, uploader, "fetched.docx"),
+    grantRow(fetched, ann.id, "client", 1),
+    statement(
+      "insert into downloads (link_id, file_id, user_id, version, started_at_ms, requests, joined_by, delivered_at_ms) values (?, ?, ?, 1, 1, 1, '', ?)",
+      newId(),
+      fetched,
+      ann.id,
+      nowMs,
+    ),
+    fileRow(expiring, uploader, "expiring.docx", nowMs + HOUR_MS),
+    grantRow(expiring, ann.id, "client", 1),
+  ])
   return { uploader, ann }
 }
+
+async function plantFile(owner: Person, name: string): Promise<string> {
+  const id = newId()
+  await fileRow(id, owner, name).run()
+  return id
+}
+
+const grant = (...args: Parameters<typeof grantRow>) => grantRow(...args).run()
 
 type News = Awaited<ReturnType<typeof plantNews>>
 

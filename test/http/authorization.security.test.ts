@@ -500,6 +500,11 @@ describe("L7: with a browser's session in cookies", () => {
   }
   const own = { Origin: ORIGIN, "Sec-Fetch-Site": "same-origin" }
   const safe = ["GET", "HEAD"]
+  // Somebody of their own for calls that may end every session.
+  let ender: Person
+  beforeAll(async () => {
+    ender = await personOf(await api.newClient())
+  })
 
   it.each(guarded)("%s is refused to every page but our own, and changes nothing", async (route, row) => {
     const id = await firstThing(row)
@@ -512,8 +517,7 @@ describe("L7: with a browser's session in cookies", () => {
     const isSafe = safe.includes(split(route)[0])
     if (!isSafe) expect(await told(route, id, { headers: { Cookie } }), "no origin").toBe("403 cross_site")
     expect(await world()).toBe(before)
-    // The twin, with a session of its own where the call may end it.
-    const token = row.for === "login" ? (await api.logIn("client", who.email)).accessToken : who.token
+    const token = row.for === "login" ? (await api.logIn("client", ender.email)).accessToken : who.token
     const twin = { Cookie: `__Host-sealpost_access=${token}`, ...(isSafe ? {} : own) }
     expect(await told(route, id, { headers: twin })).not.toMatch(/^401|^403/)
   })

@@ -5,6 +5,9 @@ import { env } from "cloudflare:workers"
 import { eq } from "drizzle-orm"
 import { describe, expect, it } from "vitest"
 import { PART_BYTES } from "../../src/crypto/sealed-format.ts"
+import { createDeps } from "../../src/deps.ts"
+import { ageFiles } from "../../src/domain/file-life.ts"
+import { sweepDiscardedObjects } from "../../src/domain/housekeeping.ts"
 import { blobs, discardedObjects, fileGrants, files, uploads } from "../../src/db/schema.ts"
 import { createTestClient } from "../support/client.ts"
 import { docxOfSize, isSame } from "../support/documents.ts"
@@ -121,8 +124,15 @@ describe.each(["before", "after"] as const)("a Worker that dies %s a call", (whe
     for (let at = 1; at < MOST_CALLS; at++) {
       const mortal = mortalBindings({ at, when })
       const dying = createTestClient({ DB: mortal.DB, BLOBS: mortal.BLOBS })
-      dying.clock.nowMs += 7 * DAY_MS
-      await dying.runCron().catch(() => undefined)
+      const deps = await createDeps(dying.env, {
+        now: () => api.clock.nowMs + 7 * DAY_MS,
+        request: { id: crypto.randomUUID(), clientAddress: null },
+        afterwards: () => undefined,
+        log: () => undefined,
+      })
+      // One job fails without keeping the others from running.
+      await ageFiles(deps, 100).catch(() => undefined)
+      await sweepDiscardedObjects(deps, 100).catch(() => undefined)
       const row = await api.db.select().from(files).where(eq(files.id, file.id)).get()
       expect(await api.db.select().from(blobs).where(eq(blobs.fileId, file.id))).toHaveLength(row === undefined ? 0 : 1)
       if (!mortal.hasDied()) break

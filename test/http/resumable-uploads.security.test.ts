@@ -91,25 +91,30 @@ describe("the version", () => {
 
 describe("creation", () => {
   it.each<[string, Record<string, string | undefined>, number, string]>([
-    ["no length", { "Upload-Length": undefined }, 400, "malformed_request"],
-    ["both lengths", { "Upload-Defer-Length": "1" }, 400, "malformed_request"],
-    ["a deferred length of 2", { "Upload-Length": undefined, "Upload-Defer-Length": "2" }, 400, "malformed_request"],
-    ["a negative length", { "Upload-Length": "-1" }, 400, "malformed_request"],
-    ["half a byte", { "Upload-Length": "1.5" }, 400, "malformed_request"],
-    ["an exponent", { "Upload-Length": "1e9" }, 400, "malformed_request"],
-    ["hexadecimals", { "Upload-Length": "0x10" }, 400, "malformed_request"],
-    ["2^53", { "Upload-Length": "9007199254740992" }, 400, "malformed_request"],
-    ["a length past the greatest", { "Upload-Length": "2147483649" }, 413, "payload_too_large"],
-    ["no name", { "Upload-Metadata": undefined }, 422, "validation_failed"],
-    ["no name among its metadata", { "Upload-Metadata": "filetype eA==" }, 422, "validation_failed"],
-    ["a key twice", { "Upload-Metadata": `filename ${base64("a.docx")},filename ${base64("b.docx")}` }, 400, "malformed_request"],
-    ["bad Base64", { "Upload-Metadata": "filename *" }, 400, "malformed_request"],
-    ["a name that is not UTF-8", { "Upload-Metadata": `filename ${btoa("\xff.docx")}` }, 400, "malformed_request"],
-    ["a name with a line break", { "Upload-Metadata": `filename ${base64("a\r\nb.docx")}` }, 422, "validation_failed"],
-    ["a name that hides its end", { "Upload-Metadata": `filename ${base64("a\u202excod.docx")}` }, 422, "validation_failed"],
-    ["another type", { "Upload-Metadata": `filename ${base64("a.exe")}` }, 415, "unsupported_document"],
+    ["I2: no length", { "Upload-Length": undefined }, 400, "malformed_request"],
+    ["I2: both lengths", { "Upload-Defer-Length": "1" }, 400, "malformed_request"],
+    ["I2: a deferred length of 2", { "Upload-Length": undefined, "Upload-Defer-Length": "2" }, 400, "malformed_request"],
+    ["I2: a negative length", { "Upload-Length": "-1" }, 400, "malformed_request"],
+    ["I2: half a byte", { "Upload-Length": "1.5" }, 400, "malformed_request"],
+    ["I2: an exponent", { "Upload-Length": "1e9" }, 400, "malformed_request"],
+    ["I2: hexadecimals", { "Upload-Length": "0x10" }, 400, "malformed_request"],
+    ["I2: 2^53", { "Upload-Length": "9007199254740992" }, 400, "malformed_request"],
+    ["I2: a length past the greatest", { "Upload-Length": "2147483649" }, 413, "payload_too_large"],
+    ["I14: no name", { "Upload-Metadata": undefined }, 422, "validation_failed"],
+    ["I14: no name among its metadata", { "Upload-Metadata": "filetype eA==" }, 422, "validation_failed"],
     [
-      "64 kB of metadata",
+      "I14: a key twice",
+      { "Upload-Metadata": `filename ${base64("a.docx")},filename ${base64("b.docx")}` },
+      400,
+      "malformed_request",
+    ],
+    ["I14: bad Base64", { "Upload-Metadata": "filename *" }, 400, "malformed_request"],
+    ["I14: a name that is not UTF-8", { "Upload-Metadata": `filename ${btoa("\xff.docx")}` }, 400, "malformed_request"],
+    ["I14: a name with a line break", { "Upload-Metadata": `filename ${base64("a\r\nb.docx")}` }, 422, "validation_failed"],
+    ["I14: a name that hides its end", { "Upload-Metadata": `filename ${base64("a\u202excod.docx")}` }, 422, "validation_failed"],
+    ["I14: another type", { "Upload-Metadata": `filename ${base64("a.exe")}` }, 415, "unsupported_document"],
+    [
+      "I14: 64 kB of metadata",
       { "Upload-Metadata": `filename ${base64("a.docx")},x ${"A".repeat(65_536)}` },
       400,
       "malformed_request",
@@ -122,8 +127,8 @@ describe("creation", () => {
     ],
     ["I13: a partial upload", { "Upload-Concat": "partial" }, 400, "malformed_request"],
     ["I13: a final upload", { "Upload-Concat": "final;/api/ops/uploads/a ../b" }, 400, "malformed_request"],
-    ["a malformed digest", { "Repr-Digest": "sha-256=x" }, 400, "digest_malformed"],
-    ["a digest that is not checked here", { "Repr-Digest": `sha-512=:${btoa("x".repeat(64))}:` }, 400, "digest_malformed"],
+    ["H7: a malformed digest", { "Repr-Digest": "sha-256=x" }, 400, "digest_malformed"],
+    ["H7: a digest that is not checked here", { "Repr-Digest": `sha-512=:${btoa("x".repeat(64))}:` }, 400, "digest_malformed"],
   ])("with %s is refused and leaves nothing", async (_, headers, status, code) => {
     const { api, tus } = await scene()
     const before = await holdings(api)
@@ -166,18 +171,18 @@ describe("creation", () => {
 
 describe("a PATCH", () => {
   it.each<[string, number | string | undefined, Record<string, string | undefined>, number, string]>([
-    ["at a lower offset", 5, {}, 409, "upload_offset_conflict"],
-    ["at a higher offset", 11, {}, 409, "upload_offset_conflict"],
-    ["at a negative offset", -1, {}, 400, "malformed_request"],
-    ["at half a byte", "10.5", {}, 400, "malformed_request"],
-    ["at no offset", undefined, {}, 400, "malformed_request"],
+    ["I4: at a lower offset", 5, {}, 409, "upload_offset_conflict"],
+    ["I4: at a higher offset", 11, {}, 409, "upload_offset_conflict"],
+    ["I4: at a negative offset", -1, {}, 400, "malformed_request"],
+    ["I4: at half a byte", "10.5", {}, 400, "malformed_request"],
+    ["I4: at no offset", undefined, {}, 400, "malformed_request"],
     ["of another content type", 10, { "Content-Type": "application/octet-stream" }, 415, "unsupported_media_type"],
     ["of no content type", 10, { "Content-Type": undefined }, 415, "unsupported_media_type"],
-    ["that is compressed", 10, { "Content-Encoding": "gzip" }, 415, "unsupported_media_type"],
-    ["with another length than before", 10, { "Upload-Length": "5000" }, 400, "malformed_request"],
-    ["with an unknown checksum", 10, { "Upload-Checksum": "md5 1B2M2Y8AsgTpgAmY7PhCfg==" }, 400, "malformed_request"],
-    ["with a malformed checksum", 10, { "Upload-Checksum": "sha1 x" }, 400, "malformed_request"],
-    ["with a wrong checksum", 10, { "Upload-Checksum": `sha1 ${btoa("x".repeat(20))}` }, 460, "checksum_mismatch"],
+    ["H8: that is compressed", 10, { "Content-Encoding": "gzip" }, 415, "unsupported_media_type"],
+    ["I7: with another length than before", 10, { "Upload-Length": "5000" }, 400, "malformed_request"],
+    ["I8: with an unknown checksum", 10, { "Upload-Checksum": "md5 1B2M2Y8AsgTpgAmY7PhCfg==" }, 400, "malformed_request"],
+    ["I8: with a malformed checksum", 10, { "Upload-Checksum": "sha1 x" }, 400, "malformed_request"],
+    ["I8: with a wrong checksum", 10, { "Upload-Checksum": `sha1 ${btoa("x".repeat(20))}` }, 460, "checksum_mismatch"],
   ])("%s is refused and changes nothing", async (_, offset, headers, status, code) => {
     const { tus } = await scene()
     const path = await tus.open(docx.length)

@@ -133,7 +133,7 @@ describe("a document arrives byte for byte", () => {
 })
 
 describe("an upload", () => {
-  it("that breaks off keeps what has arrived, and goes on from there", async () => {
+  it("I10: that breaks off keeps what has arrived, and goes on from there", async () => {
     const { tus, content } = await scene()
     const bytes = docxOfExactly(PART_BYTES + 1_000_000)
     const path = await tus.open(bytes.length)

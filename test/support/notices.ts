@@ -9,7 +9,7 @@ import { type TestClient, createTestClient, freshEmail } from "./client.ts"
 import { realDocument } from "./documents.ts"
 
 const MINUTE_MS = 60_000
-const FAR_MS = Date.parse("2090-01-01T00:00:00Z")
+export const FAR_MS = Date.parse("2090-01-01T00:00:00Z")
 
 export type Person = { id: string; email: string }
 export type ReceivedMail = { subject: string; text: string; headers: Record<string, string> }

@@ -1,6 +1,7 @@
 // Tables of uploads under way.
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core"
 import { users } from "./accounts.ts"
+import { AUDIENCES } from "./files.ts"
 
 /** An object that R2 may hold while no file owns it: written before the bytes, gone with publication. */
 export const uploads = sqliteTable(
@@ -35,6 +36,10 @@ export const resumableUploads = sqliteTable(
     name: text().notNull(),
     type: text({ enum: ["docx", "xlsx", "pptx"] }).notNull(),
     downloadLimit: integer("download_limit"),
+    /** Whom the file will be for. */
+    audience: text({ enum: AUDIENCES }).notNull().default("everyone"),
+    /** Ids of the clients and groups, where they are chosen: `{clients, groups}` as JSON. */
+    recipients: text(),
     /** `Upload-Metadata` as it was sent. */
     metadata: text().notNull(),
     /** What the client announced, hex. */
@@ -53,6 +58,8 @@ export const resumableUploads = sqliteTable(
     /** Why it was refused: the code of a problem and what the client was told. */
     refusalCode: text("refusal_code"),
     refusalDetail: text("refusal_detail"),
+    /** What else the problem says, for programs: `{refusal, fields}` as JSON. */
+    refusalFacts: text("refusal_facts"),
     keyId: integer("key_id").notNull(),
     /** 40 bytes, hex; empty once the file has it, or nobody needs it any more. */
     wrappedKey: text("wrapped_key").notNull(),

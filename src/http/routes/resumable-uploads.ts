@@ -2,7 +2,6 @@
 // says which of its clauses is tested where.
 import { type Context, Hono } from "hono"
 import { requireSha256 } from "../announced-digests.ts"
-import { parseDownloadLimit } from "../fields.ts"
 import { requireTusVersion } from "../middleware/tus.ts"
 import { createUpload, cancelUpload, findUpload, inspectUpload, listUploads } from "../../domain/resumable-uploads.ts"
 import type { ResumableView } from "../../domain/resumable-uploads.ts"
@@ -20,7 +19,8 @@ import {
   parseMetadata,
 } from "../../protocol/tus.ts"
 import type { AppEnv, GuardedEnv } from "../types.ts"
-import { pathId } from "../validate.ts"
+import { type UploadSettings, audienceOf, uploadSettings, withSettingsOf } from "../upload-settings.ts"
+import { pathId, requireFields, singleParameters } from "../validate.ts"
 
 type GuardedContext = Context<GuardedEnv>
 
@@ -44,7 +44,9 @@ function announcedLength(c: GuardedContext): number | null {
   return lengthBytes
 }
 
-function metadataOf(c: GuardedContext): { sentName: string; downloadLimit: number | null } {
+/** The name, and what else the file is published with: from Upload-Metadata, or from the address. */
+function metadataOf(c: GuardedContext): UploadSettings & { sentName: string } {
+  const query = requireFields(uploadSettings, c.req.query())
   const pairs = parseMetadata(c.req.header("upload-metadata"))
   if (pairs === "malformed") throw malformed("Upload-Metadata must be pairs of a key and a Base64 value, each key once.")
   const text = (key: string): string | null => {
@@ -58,7 +60,7 @@ function metadataOf(c: GuardedContext): { sentName: string; downloadLimit: numbe
   }
   const sentName = text("filename")
   if (sentName === null) throw fieldError("file", "name_missing", "Give the file's name as filename in Upload-Metadata.")
-  return { sentName, downloadLimit: parseDownloadLimit(text("downloadLimit")) }
+  return { sentName, ...withSettingsOf(query, text) }
 }
 
 const isTusBody = (c: GuardedContext): boolean => (c.req.header("content-type") ?? "").trim().toLowerCase() === TUS_CONTENT_TYPE
@@ -136,7 +138,8 @@ const uploadJson = (c: GuardedContext, upload: ResumableView) => ({
 async function create(c: GuardedContext): Promise<Response> {
   if (c.req.header("upload-concat") !== undefined) throw malformed("Upload-Concat is not supported here.")
   const lengthBytes = announcedLength(c)
-  const { sentName, downloadLimit } = metadataOf(c)
+  const { sentName, ...settings } = metadataOf(c)
+  const [downloadLimit, audience] = [settings.downloadLimit ?? null, audienceOf(settings)]
   const bodyBytes = contentLength(c)
   const hasBody = bodyBytes !== 0
   if (hasBody) requirePlainBody(c)
@@ -147,7 +150,8 @@ async function create(c: GuardedContext): Promise<Response> {
   const expectedSha256 = requireSha256(c.req.raw.headers)
   const { userId: ownerId } = c.var.caller
   const metadata = c.req.header("upload-metadata") ?? ""
-  let upload = await createUpload(c.var.deps, { ownerId, sentName, lengthBytes, downloadLimit, metadata, expectedSha256 })
+  const wanted = { ownerId, sentName, lengthBytes, downloadLimit, audience, metadata, expectedSha256 }
+  let upload = await createUpload(c.var.deps, wanted)
   c.header("Location", urlOf(c, upload))
   // An upload of no bytes is complete at once.
   if (hasBody || lengthBytes === 0) {
@@ -217,7 +221,7 @@ export const resumableUploadRoutes = new Hono<GuardedEnv>()
     const uploads = await listUploads(c.var.deps, c.var.caller.userId)
     return c.json({ uploads: uploads.map((upload) => uploadJson(c, upload)) })
   })
-  .post("/", create)
+  .post("/", singleParameters, create)
   .get("/:id", async (c) => {
     if (c.req.method === "HEAD") return head(c)
     return c.json({ upload: uploadJson(c, await findUpload(c.var.deps, c.var.caller.userId, uploadId(c))) })

@@ -1,44 +1,31 @@
 // One document in one request, streamed through, becomes a file: POST /upload as multipart/form-data, field `file`;
 // PUT /upload/{name} as it is.
 import { Hono } from "hono"
-import { z } from "zod"
-import { FOR_EVERYONE, type ChosenAudience, requireRecipients } from "../../domain/audiences.ts"
+import type { z } from "zod"
+import { type ChosenAudience, requireRecipients } from "../../domain/audiences.ts"
 import { NOTIFICATIONS } from "../../domain/notifications.ts"
 import { requireQuota } from "../../domain/quota.ts"
 import { type NewFile, type SentDocument, receiveDocument } from "../../domain/uploads.ts"
 import { AppError, fieldError } from "../../errors.ts"
 import type { FormPart } from "../../protocol/multipart.ts"
 import { type DocumentContext, receiveBody, receiveForm } from "../document-request.ts"
-import { descriptionField, downloadLimitText, idsParameter, parseDownloadLimit, timeField, wordField } from "../fields.ts"
+import { descriptionField, parseDownloadLimit, timeField } from "../fields.ts"
 import type { GuardedEnv } from "../types.ts"
+import { audienceOf, uploadSettings } from "../upload-settings.ts"
 import { queryParameters, singleParameters } from "../validate.ts"
-import { MAX_CLIENTS, MAX_GROUPS } from "./audiences.ts"
 import { fileJson } from "./files.ts"
 import { notifyParameter } from "./notifications.ts"
 
 const DOWNLOAD_LIMIT = "downloadLimit"
 /** As many digits as fit. */
 const MAX_LIMIT_BYTES = 16
-/** What the document is published with, so that there is no moment without it. */
-const uploadQuery = z.strictObject({
-  downloadLimit: downloadLimitText.optional(),
-  audience: wordField(["everyone", "chosen"]).optional(),
-  clients: idsParameter(MAX_CLIENTS).optional(),
-  groups: idsParameter(MAX_GROUPS).optional(),
+/** What one request can say besides; a resumable upload is given these once it is a file. */
+const uploadQuery = uploadSettings.extend({
   description: descriptionField.optional(),
   expiresAt: timeField.optional(),
   notify: notifyParameter.default([...NOTIFICATIONS]),
 })
 type UploadQuery = z.output<typeof uploadQuery>
-
-/** Naming somebody means them alone; naming nobody, everyone. */
-function audienceOf({ audience, clients, groups }: UploadQuery): ChosenAudience {
-  const isNamed = clients !== undefined || groups !== undefined
-  if (audience === "everyone" && isNamed)
-    throw fieldError("audience", "contradiction", "A file is for everyone, or for the clients and groups that you name.")
-  if (!isNamed && audience !== "chosen") return FOR_EVERYONE
-  return { audience: "chosen", clients: clients ?? [], groups: groups ?? [] }
-}
 
 async function textOf(part: FormPart): Promise<string> {
   let text = ""
