@@ -7,7 +7,7 @@ import { finished } from "node:stream/promises"
 import { parseArgs } from "node:util"
 import type { SignedRow } from "../src/domain/audit-check.ts"
 import { withTrail } from "./audit-trail.ts"
-import { csvRecord } from "./csv.ts"
+import { csvRecord } from "../src/protocol/csv.ts"
 import { DEFAULT_STATE_DIR } from "./local-state.ts"
 
 const USAGE = `Usage: npm run audit:export -- --format ndjson|csv [--out FILE] [--since DATE] [--persist-to DIR | --remote]

@@ -12,6 +12,7 @@ import { renderError } from "./http/problem.ts"
 import { accountRoutes } from "./http/routes/accounts.ts"
 import { assignmentRoutes, audienceRoutes } from "./http/routes/audiences.ts"
 import { opsClientRoutes } from "./http/routes/clients.ts"
+import { eventRoutes } from "./http/routes/events.ts"
 import { clientFileRoutes, opsFileRoutes } from "./http/routes/files.ts"
 import { groupRoutes } from "./http/routes/groups.ts"
 import { healthRoutes } from "./http/routes/health.ts"
@@ -20,6 +21,7 @@ import { opsMailRoutes } from "./http/routes/mails.ts"
 import { fileNotificationRoutes, ownNotificationRoutes } from "./http/routes/notifications.ts"
 import { pageRoutes } from "./http/routes/pages.ts"
 import { forgottenPasswordRoutes, ownPasswordRoutes } from "./http/routes/passwords.ts"
+import { historyRoutes, receiptRoutes, statisticsRoutes } from "./http/routes/receipts.ts"
 import { loginRoutes, ownSessionRoutes, refreshRoutes, sessionListRoutes } from "./http/routes/sessions.ts"
 import { totpRoutes } from "./http/routes/totp.ts"
 import { resumableUploadRoutes, tusDiscoveryRoutes } from "./http/routes/resumable-uploads.ts"
@@ -69,7 +71,9 @@ export function createApp(options: AppOptions = {}) {
       .use(requireClient)
       .route("/files", clientFileRoutes)
       .route("/download", linkMintRoutes)
-      .route("/links", clientLinkRoutes),
+      .route("/links", clientLinkRoutes)
+      .route("/history", historyRoutes)
+      .route("/events", eventRoutes),
   )
 
   app.route("/api/ops", loginRoutes("ops"))
@@ -83,6 +87,9 @@ export function createApp(options: AppOptions = {}) {
       .route("/files", opsFileRoutes)
       .route("/files", versionRoutes)
       .route("/files", audienceRoutes)
+      .route("/files", receiptRoutes)
+      .route("/statistics", statisticsRoutes)
+      .route("/events", eventRoutes)
       .route("/files", fileNotificationRoutes)
       .route("/assignments", assignmentRoutes)
       .route("/groups", groupRoutes)

@@ -5,6 +5,7 @@ import { type Config, readConfig } from "./config.ts"
 import { type Keys, importKeys } from "./crypto/keys.ts"
 import { createDb } from "./db/client.ts"
 import { createAuditPen, createSealTurn } from "./domain/audit.ts"
+import { type EventStreams, createEventStreams } from "./domain/event-streams.ts"
 import { type HashQueue, createHashQueue } from "./domain/hashing.ts"
 import { type MemoryBudget, createMemoryBudget } from "./domain/memory.ts"
 import { type PartHeaders, createPartHeaders } from "./domain/part-headers.ts"
@@ -26,6 +27,7 @@ type Runtime = {
   hashing: HashQueue
   sealing: SealTurn
   digests: RunningDigests
+  eventStreams: EventStreams
 }
 export type Bindings = Pick<Env, "DB" | "BLOBS"> & Partial<Pick<Env, "FLOOD_LIMIT">>
 
@@ -45,6 +47,7 @@ async function createRuntime(env: Bindings): Promise<Runtime> {
     hashing: createHashQueue(),
     sealing: createSealTurn(),
     digests: createRunningDigests(),
+    eventStreams: createEventStreams(),
   }
 }
 
@@ -63,7 +66,7 @@ export type Occasion = Pick<Powers, "now" | "afterwards" | "log"> & { request: R
  * @throws AppError `misconfigured` naming every variable that is missing or unusable
  */
 export async function createDeps(env: Bindings, occasion: Occasion): Promise<Powers> {
-  const { config, keys, mailer, scanner, memory, partHeaders, hashing, sealing, digests } = await runtimeOf(env)
+  const { config, keys, mailer, scanner, memory, partHeaders, hashing, sealing, digests, eventStreams } = await runtimeOf(env)
   return {
     db: createDb(env.DB),
     blobs: createBlobStore(env.BLOBS),
@@ -74,6 +77,7 @@ export async function createDeps(env: Bindings, occasion: Occasion): Promise<Pow
     partHeaders,
     hashing,
     digests,
+    eventStreams,
     policy: config,
     // Commands and tests run without the binding.
     admitsFlood: async (address) => (await env.FLOOD_LIMIT?.limit({ key: address }))?.success ?? true,

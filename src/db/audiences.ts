@@ -21,18 +21,20 @@ const isThere = (fileId: AnyColumn | SQL, nowMs: number): SQL =>
   sql`exists (select 1 from files live where live.id = ${fileId} and live.deleted_at_ms is null and (live.expires_at_ms is null or live.expires_at_ms > ${nowMs}))`
 
 /**
- * May the client have the file, now? The one condition of whatever clients do with files: never of a file that is
- * expired or in the trash. Asks for each way in turn, so that it costs as much as the client has groups and nothing more
- * with other people's grants.
+ * Is the file the client's by one of the ways in, whether it is there or not? Asks for each way in turn, so that it costs
+ * as much as the client has groups and nothing more with other people's grants.
  */
-export const isFor = (
-  fileId: AnyColumn | SQL,
-  userId: AnyColumn | SQL,
-  nowMs: number,
-): SQL => sql`(${isThere(fileId, nowMs)} and (
+export const isGranted = (fileId: AnyColumn | SQL, userId: AnyColumn | SQL): SQL => sql`(
   exists (select 1 from file_grants g where g.file_id = ${fileId} and g.audience = ${EVERYONE})
   or exists (select 1 from file_grants g where g.file_id = ${fileId} and g.audience = ${userId})
-  or exists (select 1 from group_members m cross join file_grants g where m.user_id = ${userId} and g.file_id = ${fileId} and g.audience = m.group_id)))`
+  or exists (select 1 from group_members m cross join file_grants g where m.user_id = ${userId} and g.file_id = ${fileId} and g.audience = m.group_id))`
+
+/**
+ * May the client have the file, now? The one condition of whatever clients do with files: never of a file that is
+ * expired or in the trash.
+ */
+export const isFor = (fileId: AnyColumn | SQL, userId: AnyColumn | SQL, nowMs: number): SQL =>
+  sql`(${isThere(fileId, nowMs)} and ${isGranted(fileId, userId)})`
 
 export const setAudience = (db: Db, fileId: string, audience: Audience) =>
   db.update(files).set({ audience }).where(eq(files.id, fileId))

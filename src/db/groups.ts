@@ -1,5 +1,6 @@
 import { type SQL, and, asc, desc, eq, sql } from "drizzle-orm"
 import type { Db } from "./client.ts"
+import { lastSeq } from "./events.ts"
 import { groupMembers, groups, users } from "./schema.ts"
 
 export type GroupRow = typeof groups.$inferSelect
@@ -61,7 +62,7 @@ export const addMembers = (db: Db, groupId: string, clientIds: readonly string[]
   db
     .insert(groupMembers)
     .select(
-      sql`select g.id, u.id, ${addedAtMs}, null, '' from "groups" g cross join ${each(clientIds)} x join users u on u.id = x.value where g.id = ${groupId} and u.role = 'client'`,
+      sql`select g.id, u.id, ${addedAtMs}, null, '', ${lastSeq} from "groups" g cross join ${each(clientIds)} x join users u on u.id = x.value where g.id = ${groupId} and u.role = 'client'`,
     )
     .onConflictDoNothing()
 

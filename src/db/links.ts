@@ -10,6 +10,7 @@ import {
   claimsUsed,
   isAlone,
 } from "./downloads.ts"
+import { addStartEvents } from "./events.ts"
 import type { BlobRow, FileRow } from "./files.ts"
 import { blobs, downloads, files, links, selections, sessions, users } from "./schema.ts"
 import { type CallerRow, callerColumns, isLiveSession } from "./sessions.ts"
@@ -92,10 +93,13 @@ export async function findLinkAccess(db: Db, sessionId: string, linkId: string, 
   return accessOf(row)
 }
 
-/** Claims or joins the download and looks, in one round trip and one transaction. */
+/** Claims or joins the download, tells its owner of the claim, and looks, in one round trip and one transaction. */
 export async function claimLinkAccess(db: Db, claim: Claim): Promise<LinkAccess | undefined> {
-  const select = selectAccess(db, claim.sessionId, isAlone(claim.linkId), claim.nowMs)
-  const [, rows] = await db.batch([claimDownload(db, claim), select])
+  const [, , rows] = await db.batch([
+    claimDownload(db, claim),
+    addStartEvents(db, [claim.linkId], claim.requestId, claim.nowMs),
+    selectAccess(db, claim.sessionId, isAlone(claim.linkId), claim.nowMs),
+  ])
   return accessOf(rows[0])
 }
 
@@ -110,10 +114,14 @@ export async function findSelectionAccess(db: Db, sessionId: string, selectionId
   return (await selectSelection(db, sessionId, selectionId, nowMs).all()).flatMap((row) => accessOf(row) ?? [])
 }
 
-/** Claims or joins the downloads of a selection, all or none, and looks, in one round trip and one transaction. */
+/** Claims or joins the downloads of a selection, all or none, tells owners, and looks, in one round trip and one transaction. */
 export async function claimSelectionAccess(db: Db, claim: SelectionClaim): Promise<LinkAccess[]> {
-  const select = selectSelection(db, claim.sessionId, claim.selectionId, claim.nowMs)
-  const [, rows] = await db.batch([claimSelection(db, claim), select])
+  const linkIds = claim.parts.map(({ linkId }) => linkId)
+  const [, , rows] = await db.batch([
+    claimSelection(db, claim),
+    addStartEvents(db, linkIds, claim.requestId, claim.nowMs),
+    selectSelection(db, claim.sessionId, claim.selectionId, claim.nowMs),
+  ])
   return rows.flatMap((row) => accessOf(row) ?? [])
 }
 
@@ -187,6 +195,16 @@ export const findLinkInScope = (db: Db, scope: LinkScope, id: string) =>
 const liveLinks = (scope: LinkScope, id: string | null, nowMs: number) =>
   sql`(${and(id === null ? undefined : eq(links.id, id), inScope(scope), isLive(nowMs))})`
 
+const selectionsOf = (db: Db, scope: LinkScope, id: string | null, nowMs: number) =>
+  db
+    .select({ selectionId: links.selectionId })
+    .from(links)
+    .where(liveLinks(scope, id, nowMs))
+
+/** The links that `revokeSelectionsOf` and `revokeLinks` withdraw, before they do. */
+export const linksToRevoke = (db: Db, scope: LinkScope, id: string | null, nowMs: number): Condition =>
+  sql`(${liveLinks(scope, id, nowMs)} or ${and(inArray(links.selectionId, selectionsOf(db, scope, id, nowMs)), isLive(nowMs))})`
+
 /** Is there anything for `revokeLinks` to withdraw? */
 export const hasLiveLinks = (db: Db, scope: LinkScope, id: string | null, nowMs: number): Condition =>
   exists(
@@ -208,16 +226,11 @@ export const revokeLinks = (db: Db, scope: LinkScope, id: string | null, nowMs: 
  * Withdraws what else belongs to the selections of those links, whosever files they are: their one link is worth nothing
  * any more. For a batch, before {@link revokeLinks}.
  */
-export const revokeSelectionsOf = (db: Db, scope: LinkScope, id: string | null, nowMs: number) => {
-  const withdrawn = db
-    .select({ selectionId: links.selectionId })
-    .from(links)
-    .where(liveLinks(scope, id, nowMs))
-  return db
+export const revokeSelectionsOf = (db: Db, scope: LinkScope, id: string | null, nowMs: number) =>
+  db
     .update(links)
     .set({ revokedAtMs: nowMs })
-    .where(and(inArray(links.selectionId, withdrawn), not(liveLinks(scope, id, nowMs)), isLive(nowMs)))
-}
+    .where(and(inArray(links.selectionId, selectionsOf(db, scope, id, nowMs)), not(liveLinks(scope, id, nowMs)), isLive(nowMs)))
 
 /** A client's downloads of a version of a file so far. */
 export async function countDownloads(db: Db, fileId: string, version: number, userId: string): Promise<number> {

@@ -254,16 +254,6 @@ export const announceExpiry = (
   ] as const
 }
 
-/** What was said about a file to whom, or is about to be. `mailId` is null where no mail said it. */
-export const noticesOfFile = (db: Db, fileId: string, kind: NoticeKind) =>
-  db
-    .select({
-      clientId: notices.clientId,
-      createdAtMs: notices.createdAtMs,
-      settledAtMs: notices.settledAtMs,
-      mailId: notices.mailId,
-    })
-    .from(notices)
-    .where(and(eq(notices.fileId, fileId), eq(notices.kind, kind)))
-    .orderBy(notices.clientId)
-    .all()
+/** When a mail told somebody of a file, as part of a larger question; null as long as none did. */
+export const toldAtMs = (fileId: SQL, clientId: SQL, kind: NoticeKind): SQL =>
+  sql`(select n.settled_at_ms from notices n where n.file_id = ${fileId} and n.client_id = ${clientId} and n.kind = ${kind} and n.mail_id is not null)`

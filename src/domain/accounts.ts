@@ -9,6 +9,7 @@ import { codeMac, newCode, openHandle, sealHandle } from "../crypto/verify-handl
 import { runBatch } from "../db/client.ts"
 import { isConstraintFailure } from "../db/d1-errors.ts"
 import type { Role } from "../db/schema.ts"
+import { addClientEvent } from "../db/events.ts"
 import { type User, deleteUnverifiedUser, findUserByEmailKey, insertClient } from "../db/users.ts"
 import {
   type Verification,
@@ -227,6 +228,7 @@ async function commitVerification(deps: Deps, verification: Verification, passwo
       insertClient(deps.db, { id: userId, email, emailKey, passwordHash, createdAtMs: atMs, verifiedAtMs: atMs }),
       markVerificationUsed(deps.db, id, atMs),
       makeOtherVerificationsDecoys(deps.db, emailKey, id),
+      addClientEvent(deps.db, userId, atMs),
       auditEvent(deps, "account.verified", userId, userId),
     ])
   } catch (error) {

@@ -15,6 +15,7 @@ import {
   setAudience,
 } from "../db/audiences.ts"
 import { type Statement, runBatch } from "../db/client.ts"
+import { addGrantEvents, addOwnerEvents, addWithdrawalEvents, addWithdrawalEventsBut } from "../db/events.ts"
 import { isConstraintFailure } from "../db/d1-errors.ts"
 import { AppError, type FieldError } from "../errors.ts"
 import { auditEvent, auditEvents } from "./audit.ts"
@@ -61,18 +62,19 @@ export const requireRecipients = (deps: Pick<Powers, "db">, { clients, groups }:
   requireAssignable(deps, NOBODY, { files: [], clients, groups })
 
 const grants = (
-  deps: Pick<Powers, "db" | "now">,
+  { db }: Pick<Powers, "db">,
   files: readonly string[],
   { audience, clients, groups }: ChosenAudience,
+  nowMs: number,
 ): Statement[] => [
-  ...(audience === "everyone" ? files.map((id) => grantEveryone(deps.db, id, deps.now())) : []),
-  ...(clients.length === 0 ? [] : [grantClients(deps.db, files, clients, deps.now())]),
-  ...(groups.length === 0 ? [] : [grantGroups(deps.db, files, groups, deps.now())]),
+  ...(audience === "everyone" ? files.map((id) => grantEveryone(db, id, nowMs)) : []),
+  ...(clients.length === 0 ? [] : [grantClients(db, files, clients, nowMs)]),
+  ...(groups.length === 0 ? [] : [grantGroups(db, files, groups, nowMs)]),
 ]
 
 /** Gives a file that the same batch has just inserted its audience. Clients and groups that are gone by now are left out. */
 export const grantsOfNewFile = (deps: Pick<Powers, "db" | "now">, fileId: string, audience: ChosenAudience): Statement[] =>
-  grants(deps, [fileId], audience)
+  grants(deps, [fileId], audience, deps.now())
 
 /**
  * Decides anew whom one of the actor's files is for.
@@ -82,10 +84,14 @@ export async function changeAudience(deps: Deps, actor: FileActor, fileId: strin
   await findOwnFile(deps, actor, fileId)
   await requireRecipients(deps, audience)
   const kept = audience.audience === "everyone" ? [EVERYONE] : [...audience.clients, ...audience.groups]
+  const nowMs = deps.now()
   await runBatch(deps.db, [
     setAudience(deps.db, fileId, audience.audience),
+    addWithdrawalEventsBut(deps.db, fileId, kept, nowMs),
     deleteGrantsBut(deps.db, fileId, kept),
-    ...grants(deps, [fileId], audience),
+    ...grants(deps, [fileId], audience, nowMs),
+    addGrantEvents(deps.db, [fileId], kept, nowMs),
+    addOwnerEvents(deps.db, "file.changed", [fileId], nowMs),
     auditEvent(deps, "file.audience_set", actor.userId, fileId),
   ])
 }
@@ -99,14 +105,22 @@ export async function changeAudience(deps: Deps, actor: FileActor, fileId: strin
 export async function assign(deps: Deps, actor: FileActor, mode: "add" | "remove", assignment: Assignment): Promise<number> {
   const { files, clients, groups } = assignment
   await requireAssignable(deps, actor, assignment)
-  const changes =
+  const nowMs = deps.now()
+  const audiences = [...clients, ...groups]
+  const [before, changes, after] =
     mode === "add"
-      ? grants(deps, files, { audience: "chosen", clients, groups })
-      : [deleteGrants(deps.db, files, [...clients, ...groups])]
+      ? [
+          [],
+          grants(deps, files, { audience: "chosen", clients, groups }, nowMs),
+          [addGrantEvents(deps.db, files, audiences, nowMs)],
+        ]
+      : [[addWithdrawalEvents(deps.db, files, audiences, nowMs)], [deleteGrants(deps.db, files, audiences)], []]
+  const told = addOwnerEvents(deps.db, "file.changed", files, nowMs)
   const trail = auditEvents(deps, mode === "add" ? "file.assigned" : "file.unassigned", actor.userId, files)
   try {
-    const results = await deps.db.batch([confirmChosen(deps.db, files), trail, ...changes])
-    return results.slice(2).reduce((sum: number, result) => sum + (result as D1Result).meta.changes, 0)
+    const results = await deps.db.batch([confirmChosen(deps.db, files), trail, told, ...before, ...changes, ...after])
+    const counted = results.slice(3 + before.length, 3 + before.length + changes.length)
+    return counted.reduce((sum: number, result) => sum + (result as D1Result).meta.changes, 0)
   } catch (error) {
     // Made a file for everyone in between: then the second look says which. Whatever else it was is not ours.
     if (isConstraintFailure(error)) await requireAssignable(deps, actor, assignment)

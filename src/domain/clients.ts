@@ -2,7 +2,8 @@
 // ops account here is one that does not exist (docs/decisions/0015). All of it acts on the next request.
 import { runBatch, type Statement } from "../db/client.ts"
 import { isConstraintFailure } from "../db/d1-errors.ts"
-import { revokeLinks } from "../db/links.ts"
+import { addRevocationEvents } from "../db/events.ts"
+import { linksToRevoke, revokeLinks } from "../db/links.ts"
 import { deleteMailsTo } from "../db/outbox.ts"
 import { voidPasswordResets } from "../db/password-resets.ts"
 import {
@@ -97,6 +98,7 @@ export async function disableClient(deps: Deps, actor: Caller, id: string): Prom
   await commit(deps, id, [
     setDisabled(deps.db, id, nowMs),
     endSessionsOf(deps.db, id, null, nowMs),
+    addRevocationEvents(deps.db, linksToRevoke(deps.db, { userId: id }, null, nowMs), nowMs),
     revokeLinks(deps.db, { userId: id }, null, nowMs),
     voidPasswordResets(deps.db, id, nowMs),
     auditEvent(deps, "account.disabled", actor.userId, id),

@@ -61,3 +61,23 @@ export function cutPage<Row>(rows: readonly Row[], limit: number, positionOf: (r
   const last = page.at(-1)
   return { page, next: rows.length > limit && last !== undefined ? positionOf(last) : null }
 }
+
+/** A row of a walk: a match, or only the end of what one request may look through, or both. */
+export type WalkedRow = Position & { isMatch: 0 | 1; isEnd: 0 | 1 }
+
+/**
+ * Cuts a page off a walk. It may be shorter than asked for, even empty, and yet go on: where a search has looked
+ * through as much as one request may.
+ */
+export function cutWalk<Row extends WalkedRow>(rows: readonly Row[], limit: number): { page: Row[]; next: Position | null } {
+  const page: Row[] = []
+  for (const row of rows) {
+    const last = page.at(-1)
+    if (row.isMatch === 1 && row.id !== last?.id) {
+      if (page.length === limit && last !== undefined) return { page, next: { key: last.key, id: last.id } }
+      page.push(row)
+    }
+    if (row.isEnd === 1) return { page, next: { key: row.key, id: row.id } }
+  }
+  return { page, next: null }
+}

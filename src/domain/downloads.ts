@@ -3,6 +3,7 @@
 // and "started", "partial" and "delivered" are what has really happened. HEAD, 304, 412, 416 and refusals never count.
 import { runBatch } from "../db/client.ts"
 import { type DownloadRow, type SendTerms, leaveDownloads, recordServed, renewHolds } from "../db/downloads.ts"
+import { addDeliveryEvents } from "../db/events.ts"
 import { auditEvents } from "./audit.ts"
 import { sealAuditTrail } from "./audit-trail.ts"
 import type { FilePiece } from "./content.ts"
@@ -92,8 +93,9 @@ export function watchDownloads(deps: Deps, downloads: readonly DownloadRow[], pi
 
   const ids = (of: readonly DownloadRow[]): string[] => of.map(({ linkId }) => linkId)
   const record = (of: readonly DownloadRow[], sent: FilesSent, endingHoldsOf: string | null) => {
+    const nowMs = deps.now()
     const served = of.map(({ linkId, fileId }) => ({ linkId, ranges: sent.get(fileId)?.ranges ?? [] }))
-    return recordServed(deps.db, served, endingHoldsOf, deps.now())
+    return [recordServed(deps.db, served, endingHoldsOf, nowMs), addDeliveryEvents(deps.db, ids(of), nowMs)] as const
   }
 
   /** Writes down what each was sent. Who was sent nothing, e.g. hung up before the first byte, it costs nothing. */
@@ -103,7 +105,7 @@ export function watchDownloads(deps: Deps, downloads: readonly DownloadRow[], pi
     const unserved = downloads.filter((download) => !wasServed(download))
     const used = served.filter(({ requests }) => requests === 1)
     const [first, ...more] = [
-      ...(served.length > 0 ? [record(served, sent, holder)] : []),
+      ...(served.length > 0 ? record(served, sent, holder) : []),
       ...(unserved.length > 0 ? leaveDownloads(deps.db, ids(unserved), holder) : []),
       ...(used.length > 0 ? [auditEvents(deps, "link.used", used[0]?.userId ?? null, ids(used))] : []),
     ]
@@ -123,7 +125,7 @@ export function watchDownloads(deps: Deps, downloads: readonly DownloadRow[], pi
       const sent = rangesSent(pieces, sentBytes)
       const done = downloads.filter(({ linkId, fileId }) => sent.get(fileId)?.isAll === true && !recorded.has(linkId))
       for (const { linkId } of done) recorded.add(linkId)
-      if (done.length > 0) deps.afterwards(note(() => record(done, sent, null).run()))
+      if (done.length > 0) deps.afterwards(note(() => runBatch(deps.db, record(done, sent, null))))
     },
     /** The stream is over, whole or broken off, after this many bytes of the answer. */
     ended: (sentBytes: number): Promise<void> => note(() => settle(rangesSent(pieces, sentBytes))),

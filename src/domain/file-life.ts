@@ -15,6 +15,7 @@ import {
   restoreFile,
   trashFile,
 } from "../db/file-life.ts"
+import { addFileEvents } from "../db/events.ts"
 import { findUser } from "../db/users.ts"
 import { AppError, fieldError } from "../errors.ts"
 import { auditEvent } from "./audit.ts"
@@ -88,6 +89,7 @@ export async function changeOwnFile(deps: Deps, actor: FileActor, id: string, se
   await runBatch(deps.db, [
     changeFile(deps.db, id, changes, updatedAtMs),
     repeatInGrants(deps.db, id),
+    addFileEvents(deps.db, "file.changed", id, updatedAtMs),
     ...kinds.flatMap((kind) => (kind === null ? [] : [auditEvent(deps, kind, actor.userId, id)])),
   ])
   return shown(deps, { file: { ...file, ...changes, updatedAtMs }, blob })
@@ -100,10 +102,16 @@ const trashing = (deps: Pick<Powers, "db" | "now" | "request">, actorId: string 
     stage.is === "expired"
       ? auditEvent(deps, "file.expired", actorId, id, { onlyIf })
       : auditEvent(deps, "file.deleted", actorId, id, { onlyIf })
-  return [event, trashFile(deps.db, id, stage, deps.now()), repeatInGrants(deps.db, id)] as const
+  const nowMs = deps.now()
+  return [
+    event,
+    addFileEvents(deps.db, "file.removed", id, nowMs, onlyIf),
+    trashFile(deps.db, id, stage, nowMs),
+    repeatInGrants(deps.db, id),
+  ] as const
 }
 
-/** Statements that end a file with all its keys, if it stands at that stage. */
+/** Statements that end a file with all its keys, if it stands at that stage. From the trash nobody misses it. */
 const purging = (
   deps: Pick<Powers, "db" | "now" | "request">,
   actorId: string | null,
@@ -111,6 +119,7 @@ const purging = (
   stage: Stage,
 ): [Statement, ...Statement[]] => [
   auditEvent(deps, "file.purged", actorId, id, { onlyIf: isFileAt(deps.db, id, stage) }),
+  addFileEvents(deps.db, "file.removed", id, deps.now(), isFileAt(deps.db, id, { is: "there" })),
   discardObjectsOfFile(deps.db, id, stage, deps.now()),
   deleteFile(deps.db, id, stage),
 ]
@@ -154,6 +163,7 @@ export async function restoreOwnFile(deps: Deps, actor: FileActor, id: string): 
   const onlyIf = isFileAt(deps.db, id, { is: "trash", deletedAtMostMs: EVER_MS })
   await runBatch(deps.db, [
     auditEvent(deps, "file.restored", actor.userId, id, { onlyIf }),
+    addFileEvents(deps.db, "file.added", id, deps.now(), onlyIf),
     restoreFile(deps.db, id, deps.now()),
     repeatInGrants(deps.db, id),
     noticesOfRestoredFile(deps, id),

@@ -1,20 +1,12 @@
 // Files as people know them: lists, and who may have which. What happens to them: file-life.ts, versions.ts. Their
 // bytes: content.ts and uploads.ts.
 import type { FileActor } from "../db/audiences.ts"
-import {
-  FILE_SORTS,
-  type FilePosition,
-  type FileQuery,
-  type FileSort,
-  type ListedRow,
-  listFilesFor,
-  listFilesOf,
-} from "../db/file-lists.ts"
+import { FILE_SORTS, type FileQuery, type FileSort, type ListedRow, listFilesFor, listFilesOf } from "../db/file-lists.ts"
 import { type BlobRow, type FileRow, selectSealedFile, selectSealedFileFor } from "../db/files.ts"
 import { forgetDiscardedObject } from "../db/uploads.ts"
 import { findUser } from "../db/users.ts"
 import { AppError } from "../errors.ts"
-import { type Listing, cursorAfter, positionAt } from "./cursor.ts"
+import { type Listing, cursorAfter, cutWalk, positionAt } from "./cursor.ts"
 import type { Powers } from "./powers.ts"
 import { searchKey } from "./search-key.ts"
 import type { Caller } from "./sessions.ts"
@@ -61,23 +53,6 @@ export type FileListQuery<State extends string> = {
 }
 
 export type FilePage<File extends ListedFile = ListedFile> = { files: File[]; nextCursor: string | null }
-
-/**
- * Cuts a page off a walk. It may be shorter than asked for, even empty, and yet go on: where a search has looked
- * through as much as one request may.
- */
-function cutWalk(rows: readonly ListedRow[], limit: number): { page: ListedRow[]; next: FilePosition | null } {
-  const page: ListedRow[] = []
-  for (const row of rows) {
-    const last = page.at(-1)
-    if (row.isMatch === 1 && row.id !== last?.id) {
-      if (page.length === limit && last !== undefined) return { page, next: { key: last.key, id: last.id } }
-      page.push(row)
-    }
-    if (row.isEnd === 1) return { page, next: { key: row.key, id: row.id } }
-  }
-  return { page, next: null }
-}
 
 async function pageOfFiles<State extends string>(
   deps: Pick<Powers, "db" | "keys">,

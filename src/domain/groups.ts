@@ -2,6 +2,7 @@
 // has them no more.
 import { runBatch } from "../db/client.ts"
 import { isConstraintFailure } from "../db/d1-errors.ts"
+import { addMemberEvents, allMembersBut, membersAddedAt, theseMembers } from "../db/events.ts"
 import {
   GROUP_SORTS,
   type GroupRow,
@@ -81,7 +82,11 @@ export async function changeGroup(deps: Deps, caller: Caller, id: string, name: 
  */
 export async function removeGroup(deps: Deps, caller: Caller, id: string): Promise<void> {
   await requireGroup(deps, id)
-  await runBatch(deps.db, [deleteGroup(deps.db, id), auditEvent(deps, "group.deleted", caller.userId, id)])
+  await runBatch(deps.db, [
+    addMemberEvents(deps.db, "file.removed", id, allMembersBut(id, []), deps.now()),
+    deleteGroup(deps.db, id),
+    auditEvent(deps, "group.deleted", caller.userId, id),
+  ])
 }
 
 /** @throws AppError `not_found` */
@@ -148,11 +153,17 @@ export async function changeMembers(
     }))
     throw new AppError("validation_failed", { detail: "See errors for each field.", fields })
   }
-  const add = addMembers(deps.db, groupId, clients, deps.now())
+  const { db } = deps
+  const nowMs = deps.now()
+  const add = [
+    addMembers(db, groupId, clients, nowMs),
+    addMemberEvents(db, "file.added", groupId, membersAddedAt(groupId, clients, nowMs), nowMs),
+  ]
+  const lost = (members: ReturnType<typeof theseMembers>) => addMemberEvents(db, "file.removed", groupId, members, nowMs)
   const changes = {
-    add: [add],
-    remove: [removeMembers(deps.db, groupId, clients)],
-    replace: [removeMembersBut(deps.db, groupId, clients), add],
+    add,
+    remove: [lost(theseMembers(groupId, clients)), removeMembers(db, groupId, clients)],
+    replace: [lost(allMembersBut(groupId, clients)), removeMembersBut(db, groupId, clients), ...add],
   }[change]
   const kind = ({ add: "group.members_added", remove: "group.members_removed", replace: "group.members_replaced" } as const)[
     change

@@ -1,5 +1,6 @@
 // Rows and objects that have done their work. Each kind is kept as long as somebody may still ask about it.
 import { runBatch } from "../db/client.ts"
+import { deleteEventsBefore } from "../db/events.ts"
 import { deleteKeysBefore } from "../db/idempotency.ts"
 import { deleteCountersBefore, deleteKnownPlacesBefore } from "../db/limits.ts"
 import { deleteLinksBefore, deleteSelectionsBefore } from "../db/links.ts"
@@ -10,6 +11,7 @@ import { listDiscardedObjects } from "../db/uploads.ts"
 import { deleteUnverifiedUsersBefore } from "../db/users.ts"
 import { deleteVerificationsBefore } from "../db/verifications.ts"
 import { discardObject } from "./files.ts"
+import { EVENT_LIFETIME_MS } from "./events.ts"
 import { PLACE_LIFETIME_MS } from "./limits.ts"
 import type { Powers } from "./powers.ts"
 
@@ -30,6 +32,7 @@ export async function sweepExpiredRows(deps: Pick<Powers, "db" | "now">): Promis
     deleteSelectionsBefore(deps.db, nowMs - 30 * DAY_MS),
     purgeExpiredMails(deps.db, nowMs),
     deleteKeysBefore(deps.db, nowMs),
+    deleteEventsBefore(deps.db, nowMs - EVENT_LIFETIME_MS),
     deleteSettledMailsBefore(deps.db, nowMs - 7 * DAY_MS),
   ])
 }

@@ -13,9 +13,12 @@ import {
   hasLiveLinks,
   insertLink,
   listLinks,
+  linksToRevoke,
   revokeLinks,
   revokeSelectionsOf,
 } from "../db/links.ts"
+import { addRevocationEvents } from "../db/events.ts"
+import { recordLinks } from "../db/receipts.ts"
 import { confirmUser } from "../db/users.ts"
 import { AppError } from "../errors.ts"
 import { newId } from "../ids.ts"
@@ -77,6 +80,7 @@ export async function mintLink(deps: LinkDeps, caller: Caller, fileId: string, l
     await runBatch(deps.db, [
       confirmUser(deps.db, caller.userId),
       insertLink(deps.db, { id: claims.linkId, fileId, userId: caller.userId, ownerId: file.ownerId, createdAtMs, expiresAtMs }),
+      recordLinks(deps.db, [fileId], caller.userId, createdAtMs),
       auditEvent(deps, "link.minted", caller.userId, claims.linkId),
     ])
   } catch (error) {
@@ -169,6 +173,7 @@ export async function revokeLink(deps: RevokeDeps, caller: Caller, scope: LinkSc
   await runBatch(deps.db, [
     // First, while it can still see whether there is something to withdraw: repeated, it leaves no row.
     auditEvent(deps, "link.revoked", caller.userId, linkId, { onlyIf: hasLiveLinks(deps.db, scope, linkId, nowMs) }),
+    addRevocationEvents(deps.db, linksToRevoke(deps.db, scope, linkId, nowMs), nowMs),
     revokeSelectionsOf(deps.db, scope, linkId, nowMs),
     revokeLinks(deps.db, scope, linkId, nowMs),
   ])
@@ -178,8 +183,9 @@ export async function revokeLink(deps: RevokeDeps, caller: Caller, scope: LinkSc
 export async function revokeAllLinks(deps: RevokeDeps, caller: Caller, scope: LinkScope): Promise<number> {
   const subjectId = scope.fileId ?? scope.userId ?? null
   const nowMs = deps.now()
-  const [, , revoked] = await deps.db.batch([
+  const [, , , revoked] = await deps.db.batch([
     auditEvent(deps, "links.revoked", caller.userId, subjectId, { onlyIf: hasLiveLinks(deps.db, scope, null, nowMs) }),
+    addRevocationEvents(deps.db, linksToRevoke(deps.db, scope, null, nowMs), nowMs),
     revokeSelectionsOf(deps.db, scope, null, nowMs),
     revokeLinks(deps.db, scope, null, nowMs),
   ])

@@ -7,6 +7,7 @@ import type { Db } from "../db/client.ts"
 import type { DocumentPolicy } from "../office/policy.ts"
 import type { Scanner } from "../scan/scanner.ts"
 import type { Mailer } from "../mail/mailer.ts"
+import type { EventStreams } from "./event-streams.ts"
 import type { HashQueue } from "./hashing.ts"
 import type { MemoryBudget } from "./memory.ts"
 import type { PartHeaders } from "./part-headers.ts"
@@ -72,6 +73,8 @@ export type Powers = {
   digests: RunningDigests
   /** Turns at hashing passwords, shared by all requests of the isolate. */
   hashing: HashQueue
+  /** Streams of events that are open, and their pace, shared by all requests of the isolate. */
+  eventStreams: EventStreams
   /** Counts a request of a network address; false when far too many come from it at this moment. */
   admitsFlood: (address: string) => Promise<boolean>
   /** Milliseconds since 1970. */

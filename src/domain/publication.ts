@@ -4,6 +4,7 @@ import type { WrappedFileKey } from "../crypto/file-key.ts"
 import { FORMAT_VERSION, partCount, sealedFileBytes } from "../crypto/sealed-format.ts"
 import { type Statement, runBatch } from "../db/client.ts"
 import { isConstraintFailure } from "../db/d1-errors.ts"
+import { addFileEvents } from "../db/events.ts"
 import { type BlobRow, type PublicationTerms, insertBlob, insertUploadedFile } from "../db/files.ts"
 import { repeatInGrants } from "../db/file-life.ts"
 import { deleteUpload } from "../db/uploads.ts"
@@ -100,6 +101,7 @@ async function publishFile(deps: Deps, draft: Draft, blob: BlobRow, { more, ...h
       insertBlob(deps.db, { ...blob, createdAtMs }),
       ...grantsOfNewFile(deps, id, draft.audience),
       ...notificationsOfNewFile(deps, id, draft.notify ?? NOTIFICATIONS),
+      addFileEvents(deps.db, "file.added", id, createdAtMs),
       deleteUpload(deps.db, draft.objectKey),
       ...(more?.(file) ?? []),
       auditEvent(deps, "file.uploaded", ownerId, id),
@@ -142,6 +144,7 @@ async function publishVersion(
       replaceVersion(deps.db, to, { sizeBytes, quota: deps.policy, ...held }),
       insertBlob(deps.db, { ...blob, createdAtMs }),
       repeatInGrants(deps.db, fileId),
+      addFileEvents(deps.db, "file.version_added", fileId, nowMs),
       deleteUpload(deps.db, objectKey),
       ...(more?.(file) ?? []),
       auditEvent(deps, "file.version_added", actorId, fileId, { reason: `version_${String(blob.version)}` }),

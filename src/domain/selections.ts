@@ -6,6 +6,7 @@ import { isConstraintFailure } from "../db/d1-errors.ts"
 import type { DownloadRow } from "../db/downloads.ts"
 import { fillCrc32, selectSealedFilesFor } from "../db/files.ts"
 import { type LinkAccess, claimSelectionAccess, findSelectionAccess } from "../db/links.ts"
+import { recordLinks } from "../db/receipts.ts"
 import { insertSelection, insertSelectionLinks } from "../db/selections.ts"
 import { confirmUser } from "../db/users.ts"
 import { AppError, type FieldError } from "../errors.ts"
@@ -98,6 +99,7 @@ export async function mintSelection(
       confirmUser(deps.db, userId),
       insertSelection(deps.db, selection),
       insertSelectionLinks(deps.db, selection, parts),
+      recordLinks(deps.db, fileIds, userId, createdAtMs),
       auditEvent(deps, "selection.minted", userId, selection.id),
       auditEvents(deps, "link.minted", userId, linkIds),
     ])

@@ -270,8 +270,8 @@ describe("many files for many clients", () => {
     const json = { files, clients: ids, mode: "add" }
     const response = await mine.request("/api/ops/assignments", { token: me.tokens.accessToken, json })
     expect([response.status, await response.json()]).toEqual([200, { changed: 10_000, message: "success" }])
-    // What follows seals the audit trail, after the answer.
-    expect(batches[0]).toBe(3)
+    // Check, trail, grants, events for owner and recipients; what follows seals the audit trail, after the answer.
+    expect(batches[0]).toBe(5)
     const trail = await api.db.select().from(auditEvents).where(eq(auditEvents.kind, "file.assigned"))
     expect(new Set(trail.filter(({ actorId }) => actorId === me.id).map(({ subjectId }) => subjectId))).toEqual(new Set(files))
     const again = await mine.request("/api/ops/assignments", { token: me.tokens.accessToken, json: { ...json, mode: "remove" } })

@@ -142,6 +142,7 @@ const matrix: Record<string, Row> = {
   "POST /api/auth/totp/recovery-codes": { for: "login" },
   "DELETE /api/auth/totp": { for: "login" },
 
+  "GET /api/client/events": { for: "client" },
   "GET /api/client/files": { for: "client" },
   "GET /api/client/download/:id": {
     for: "client",
@@ -159,6 +160,7 @@ const matrix: Record<string, Row> = {
     },
   },
   "POST /api/client/download": { for: "client", json: () => ({ files: [MISSING] }) },
+  "GET /api/client/history": { for: "client" },
   "GET /api/client/links": { for: "client" },
   "DELETE /api/client/links": { for: "client" },
   "DELETE /api/client/links/:id": {
@@ -238,6 +240,9 @@ const matrix: Record<string, Row> = {
     manager: { "another's file with an old version": "204", nothing: GONE, "no id": GONE },
   },
   "GET /api/ops/files/:id/audience": { for: "ops", ...ownFile("200") },
+  "GET /api/ops/files/:id/receipts": { for: "ops", ...ownFile("200") },
+  "GET /api/ops/events": { for: "ops" },
+  "GET /api/ops/statistics": { for: "ops" },
   "PUT /api/ops/files/:id/audience": {
     for: "ops",
     ...ownFile("200"),
@@ -392,10 +397,12 @@ async function world(): Promise<string> {
     "group_members",
     "links",
     "selections",
+    "link_receipts",
     "downloads",
     "uploads",
     "file_mutes",
     "notification_preferences",
+    "events",
   ]
   const queries = [
     ...tables.map((table) => `select * from ${table}`),

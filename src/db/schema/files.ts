@@ -91,6 +91,8 @@ export const groupMembers = sqliteTable(
     announcedAtMs: integer("announced_at_ms"),
     /** Up to which file there are. */
     announcedTo: text("announced_to").notNull().default(""),
+    /** The last event of the service before they joined: of the group's events only later ones are theirs. */
+    sinceSeq: integer("since_seq").notNull().default(0),
   },
   (table) => [
     primaryKey({ columns: [table.groupId, table.userId] }),
@@ -256,6 +258,10 @@ export const downloads = sqliteTable(
       .notNull()
       .references(() => users.id, { onDelete: "cascade" }),
     version: integer().notNull(),
+    /** What was downloaded, as it was then: the receipt outlives a change of the file. */
+    name: text().notNull().default(""),
+    sizeBytes: integer("size_bytes").notNull().default(0),
+    sha256: text().notNull().default(""),
     startedAtMs: integer("started_at_ms").notNull(),
     /** GETs that were, or are being, answered with bytes. */
     requests: integer().notNull(),
@@ -275,9 +281,29 @@ export const downloads = sqliteTable(
   },
   (table) => [
     index("downloads_file_user").on(table.fileId, table.userId),
-    index("downloads_user").on(table.userId),
+    index("downloads_user").on(table.userId, table.startedAtMs, table.linkId),
     index("downloads_unreported")
       .on(table.deliveredAtMs)
       .where(sql`${table.deliveredAtMs} is not null and ${table.reportedAtMs} is null`),
   ],
+)
+
+/**
+ * That a client has made links for a version of a file, and when: the first and the last one. Links themselves are swept
+ * some time after their end. One row for each client and file, of the version that the last link was for.
+ */
+export const linkReceipts = sqliteTable(
+  "link_receipts",
+  {
+    fileId: text("file_id")
+      .notNull()
+      .references(() => files.id, { onDelete: "cascade" }),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    version: integer().notNull(),
+    firstAtMs: integer("first_at_ms").notNull(),
+    lastAtMs: integer("last_at_ms").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.fileId, table.userId] }), index("link_receipts_user").on(table.userId)],
 )

@@ -87,3 +87,22 @@ export const jobCursors = sqliteTable("job_cursors", {
   cursor: text(),
   updatedAtMs: integer("updated_at_ms").notNull(),
 })
+
+/**
+ * That something has changed, for whom to look at it: written in the batch of the change, so that the order of `seq` is
+ * that of the changes. Ids only; what is told of them is looked up when it is read. Swept after some days.
+ */
+export const events = sqliteTable(
+  "events",
+  {
+    seq: integer().primaryKey({ autoIncrement: true }),
+    /** As in `file_grants`: "everyone", the id of a client or a group; or the id of an ops user, or "ops" for all of them. */
+    audience: text().notNull(),
+    kind: text().notNull(),
+    fileId: text("file_id"),
+    clientId: text("client_id"),
+    linkId: text("link_id"),
+    atMs: integer("at_ms").notNull(),
+  },
+  (table) => [index("events_audience").on(table.audience, table.seq), index("events_at").on(table.atMs)],
+)

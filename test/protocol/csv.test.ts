@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { csvCell, csvRecord } from "../../scripts/csv.ts"
+import { csvCell, csvRecord } from "../../src/protocol/csv.ts"
 
 describe("a CSV cell", () => {
   it.each([
