@@ -1,7 +1,7 @@
 // Counting downloads. A link's first GET claims its download, whatever follows by the same link joins it, and at the end
 // of each stream the bytes that were sent are added up. So under a limit nobody gets more, a broken transfer can go on,
 // and "started", "partial" and "delivered" are what has really happened. HEAD, 304, 412, 416 and refusals never count.
-import { runBatch } from "../db/client.ts"
+import { type Statement, runBatch } from "../db/client.ts"
 import { type DownloadRow, type SendTerms, leaveDownloads, recordServed, renewHolds } from "../db/downloads.ts"
 import { addDeliveryEvents } from "../db/events.ts"
 import { auditEvents } from "./audit.ts"
@@ -104,11 +104,12 @@ export function watchDownloads(deps: Deps, downloads: readonly DownloadRow[], pi
     const served = downloads.filter(wasServed)
     const unserved = downloads.filter((download) => !wasServed(download))
     const used = served.filter(({ requests }) => requests === 1)
-    const [first, ...more] = [
+    const statements: Statement[] = [
       ...(served.length > 0 ? record(served, sent, holder) : []),
       ...(unserved.length > 0 ? leaveDownloads(deps.db, ids(unserved), holder) : []),
       ...(used.length > 0 ? [auditEvents(deps, "link.used", used[0]?.userId ?? null, ids(used))] : []),
     ]
+    const [first, ...more] = statements
     if (first !== undefined) await runBatch(deps.db, [first, ...more])
     // The request is over: nobody else seals what it has written now.
     if (used.length > 0) deps.afterwards(sealAuditTrail(deps))
