@@ -80,12 +80,13 @@ export function createMailChannelsMailer(
   return {
     async send(mail) {
       const client = new OneMailClient(options, timeoutMs)
+      const headers = unsubscribeHeaders(mail)
       const outcome = await client.emails.send({
         from: options.from,
         to: { email: mail.to },
         subject: mail.subject,
         text: mail.text,
-        headers: unsubscribeHeaders(mail),
+        ...(Object.keys(headers).length === 0 ? {} : { headers }),
         // Tracking would rewrite our links through a third party.
         tracking: { click: false, open: false },
       })
