@@ -9,7 +9,8 @@ import { choosePort, startDevServer, stopDevServer, untilReady } from "../script
 import { LOCAL_MAIL_FROM, localSecrets } from "../scripts/local-state.ts"
 import { PASSWORD_MIN_CHARS } from "../src/crypto/password.ts"
 import { accountSecrets, createOpsAccount, requireEmail } from "../scripts/ops-account.ts"
-import { PROJECT_DIR, applyMigrations } from "../scripts/wrangler.ts"
+import { withDatabase } from "../scripts/database.ts"
+import { PROJECT_DIR } from "../scripts/wrangler.ts"
 
 const ACCOUNT = { email: "bench@example.com", password: "a password for the bench" }
 const MAIN_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
@@ -80,12 +81,8 @@ export type Subject = Awaited<ReturnType<typeof startSubject>>
 
 export async function startSubject(stateDir: string, vars: Record<string, string> = {}) {
   const secrets = localSecrets(stateDir)
-  await applyMigrations({ persistTo: stateDir })
-  await createOpsAccount({ persistTo: stateDir }, accountSecrets(secrets), {
-    address: requireEmail(ACCOUNT.email),
-    password: ACCOUNT.password,
-    minChars: PASSWORD_MIN_CHARS,
-  })
+  const choice = { address: requireEmail(ACCOUNT.email), password: ACCOUNT.password, minChars: PASSWORD_MIN_CHARS }
+  await withDatabase({ persistTo: stateDir }, (database) => createOpsAccount(database, accountSecrets(secrets), choice))
   const port = await choosePort(0)
   const origin = `http://localhost:${String(port)}`
   const all = { PUBLIC_ORIGIN: origin, MAIL_TRANSPORT: "console", MAIL_FROM: LOCAL_MAIL_FROM, ...vars }

@@ -1,35 +1,15 @@
 // Reads the audit trail for audit-verify.ts and audit-export.ts, page by page, from a local state or from the deployed
 // database. Reads only; the service may run meanwhile.
 import { readFileSync } from "node:fs"
-import { join } from "node:path"
-import { getPlatformProxy } from "wrangler"
 import { type AuditKeys, importAuditKey } from "../src/crypto/audit-mac.ts"
 import { mapKeyRing, parseKeyRing } from "../src/crypto/keyring.ts"
 import type { SignedHead, SignedRow } from "../src/domain/audit-check.ts"
+import { type Rows, withDatabase } from "./database.ts"
 import { keptSecrets, requireState } from "./local-state.ts"
-import { PROJECT_DIR, applyMigrations, executeSql, wranglerEnv } from "./wrangler.ts"
 
 const PAGE = 1000
 
-type Rows = Record<string, unknown>[]
 type Query = (sql: string) => Promise<Rows>
-
-/** Runs reads on a local state's database. */
-async function withLocalDatabase<T>(stateDir: string, work: (query: Query) => Promise<T>): Promise<T> {
-  await applyMigrations({ persistTo: stateDir })
-  Object.assign(process.env, wranglerEnv(), { WRANGLER_LOG: "error" })
-  const proxy = await getPlatformProxy<{ DB: D1Database }>({
-    configPath: join(PROJECT_DIR, "wrangler.toml"),
-    envFiles: [],
-    persist: { path: join(stateDir, "v3") },
-    remoteBindings: false,
-  })
-  try {
-    return await work(async (sql) => (await proxy.env.DB.prepare(sql).all()).results)
-  } finally {
-    await proxy.dispose()
-  }
-}
 
 /** What somebody wrote over the numbers and texts of a row shows as damage, not as a fault of ours. */
 const text = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value))
@@ -91,8 +71,9 @@ const readerOf = (query: Query): TrailReader => ({
 
 /** The local state or the deployed database. */
 export function withTrail<T>(place: { stateDir: string } | "remote", work: (trail: TrailReader) => Promise<T>): Promise<T> {
-  if (place !== "remote") return withLocalDatabase(requireState(place.stateDir), (query) => work(readerOf(query)))
-  return work(readerOf(async (sql) => (await executeSql("remote", sql))[0] ?? []))
+  return withDatabase(place === "remote" ? place : { persistTo: requireState(place.stateDir) }, (database) =>
+    work(readerOf(async (sql) => (await database.batch([sql]))[0] ?? [])),
+  )
 }
 
 /**

@@ -7,9 +7,8 @@ import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
 import { pipeline } from "node:stream/promises"
 import { parseArgs } from "node:util"
-import { getPlatformProxy } from "wrangler"
 import { DEFAULT_STATE_DIR, secretsPath } from "./local-state.ts"
-import { DATABASE, PROJECT_DIR, runWrangler, wranglerEnv } from "./wrangler.ts"
+import { DATABASE, WRANGLER_CONFIG, runWrangler, withLocalBindings } from "./wrangler.ts"
 
 const USAGE = `Usage: npm run export -- --out DIR [--persist-to DIR]
 
@@ -17,7 +16,6 @@ const USAGE = `Usage: npm run export -- --out DIR [--persist-to DIR]
   --persist-to DIR  the local state to copy (default ${DEFAULT_STATE_DIR})
 A deployment is backed up with other tools: docs/recovery.md`
 
-const CONFIG = "wrangler.toml"
 /** As src/domain/uploads.ts makes them; safe as file names. */
 const OBJECT_KEY = /^[0-9a-f]{40}$/
 
@@ -30,10 +28,10 @@ class UsageError extends Error {
 async function exportDatabase(stateDir: string, output: string): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), "sealpost-export-"))
   try {
-    copyFileSync(join(PROJECT_DIR, CONFIG), join(dir, CONFIG))
+    copyFileSync(WRANGLER_CONFIG, join(dir, "wrangler.toml"))
     mkdirSync(join(dir, ".wrangler"))
     symlinkSync(stateDir, join(dir, ".wrangler/state"))
-    const config = ["--config", join(dir, CONFIG)]
+    const config = ["--config", join(dir, "wrangler.toml")]
     await runWrangler(["d1", "export", DATABASE, "--local", "--skip-confirmation", ...config, "--output", output])
     // It holds password hashes and people's addresses.
     chmodSync(output, 0o600)
@@ -55,16 +53,7 @@ async function copyObject(bucket: R2Bucket, key: string, dir: string): Promise<b
 
 /** Copies all objects and returns how many there were. */
 async function exportObjects(stateDir: string, dir: string): Promise<number> {
-  // Its warnings are about the Worker's secrets, which nothing here needs.
-  Object.assign(process.env, wranglerEnv(), { WRANGLER_LOG: "error" })
-  const proxy = await getPlatformProxy<{ BLOBS: R2Bucket }>({
-    configPath: join(PROJECT_DIR, CONFIG),
-    envFiles: [],
-    persist: { path: join(stateDir, "v3") },
-    remoteBindings: false,
-  })
-  try {
-    const { BLOBS } = proxy.env
+  return withLocalBindings(stateDir, async ({ BLOBS }) => {
     let count = 0
     for (let cursor: string | undefined, isMore = true; isMore;) {
       const page = await BLOBS.list(cursor === undefined ? {} : { cursor })
@@ -76,9 +65,7 @@ async function exportObjects(stateDir: string, dir: string): Promise<number> {
       cursor = page.truncated ? page.cursor : undefined
     }
     return count
-  } finally {
-    await proxy.dispose()
-  }
+  })
 }
 
 async function main(): Promise<void> {

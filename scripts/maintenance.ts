@@ -1,9 +1,10 @@
 // Runs maintenance-worker.ts over a local state for the length of one command; the service may run meanwhile.
 import { randomBytes } from "node:crypto"
 import { join } from "node:path"
+import { bringUpToDate } from "./database.ts"
 import { choosePort, startDevServer, stopDevServer, untilReady } from "./dev-server.ts"
 import { LOCAL_MAIL_FROM, keptSecrets, requireState, requireUsable } from "./local-state.ts"
-import { PROJECT_DIR, applyMigrations } from "./wrangler.ts"
+import { PROJECT_DIR } from "./wrangler.ts"
 
 /** Calls the Worker by path and returns its JSON. */
 export type Step = (path: string) => Promise<unknown>
@@ -20,7 +21,7 @@ export async function withMaintenanceWorker<T>(stateDir: string, work: (step: St
   const token = randomBytes(32).toString("base64url")
   const vars = { PUBLIC_ORIGIN: origin, MAIL_TRANSPORT: "console", MAIL_FROM: LOCAL_MAIL_FROM, MAINTENANCE_TOKEN: token }
   requireUsable({ ...secrets, ...vars })
-  await applyMigrations({ persistTo })
+  await bringUpToDate(persistTo)
   const script = join(PROJECT_DIR, "scripts/maintenance-worker.ts")
   const child = startDevServer({ port, stateDir: persistTo, vars, script, args: [], isShown: false })
   const end = (): void => void stopDevServer(child).then(() => process.exit(1))

@@ -7,7 +7,7 @@ import type { AuditKind } from "../src/domain/audit.ts"
 import { type EmailAddress, parseEmailAddress } from "../src/domain/email-address.ts"
 import { isEasyToGuess } from "../src/domain/password-rules.ts"
 import { newId } from "../src/ids.ts"
-import { type Place, executeSql, sqlText } from "./wrangler.ts"
+import { type Database, sqlText } from "./database.ts"
 
 /** Said to whoever runs the command, without a stack. */
 export class UsageError extends Error {
@@ -59,7 +59,7 @@ export async function auditSql(
   const row: AuditRow = { id: newId(), atMs, kind, subjectId, result: "ok", ...nothing }
   const texts = [row.id, row.kind, subjectId, row.result, "command", signRow(keys, row)].map(sqlText).join(", ")
   return `insert into audit_events (id, kind, subject_id, result, reason, mac, at_ms)
-     select ${texts}, ${String(atMs)} from users where id = ${sqlText(subjectId)};`
+     select ${texts}, ${String(atMs)} from users where id = ${sqlText(subjectId)}`
 }
 
 /**
@@ -77,18 +77,17 @@ export async function hashOpsPassword(secrets: AccountSecrets, { address, passwo
 /**
  * @returns false when the address has an account already, which stays as it is
  */
-export async function createOpsAccount(place: Place, secrets: AccountSecrets, choice: PasswordChoice): Promise<boolean> {
+export async function createOpsAccount(database: Database, secrets: AccountSecrets, choice: PasswordChoice): Promise<boolean> {
   const { address } = choice
   const hash = await hashOpsPassword(secrets, choice)
   const id = newId()
   const nowMs = Date.now()
   const now = String(nowMs)
   const user = [id, "ops", address.original, address.key, hash].map(sqlText).join(", ")
-  const [rows] = await executeSql(
-    place,
+  const [rows] = await database.batch([
     `insert into users (id, role, email, email_key, password_hash, created_at_ms, verified_at_ms)
-     values (${user}, ${now}, ${now}) on conflict (email_key) do nothing returning id;
-     ${await auditSql(secrets, "account.ops_created", id, nowMs)}`,
-  )
+     values (${user}, ${now}, ${now}) on conflict (email_key) do nothing returning id`,
+    await auditSql(secrets, "account.ops_created", id, nowMs),
+  ])
   return rows?.length === 1
 }

@@ -1,8 +1,8 @@
 // The life of ops accounts after they were made, straight in D1: seen, shut out, let in again, given another password.
 // Nothing that the Worker serves can do this. Each change is one batch with its audit row, and acts on the next request.
 import type { EmailAddress } from "../src/domain/email-address.ts"
+import { type Database, sqlText } from "./database.ts"
 import { type AccountSecrets, UsageError, auditSql } from "./ops-account.ts"
-import { type Place, executeSql, sqlText } from "./wrangler.ts"
 
 export type OpsAccountRow = {
   id: string
@@ -34,71 +34,70 @@ function accountOf(row: Record<string, unknown>): OpsAccountRow {
 }
 
 /** All ops accounts, oldest first. */
-export async function listOpsAccounts(place: Place): Promise<OpsAccountRow[]> {
-  const [rows = []] = await executeSql(place, `${SELECT} order by created_at_ms, id;`)
+export async function listOpsAccounts(database: Database): Promise<OpsAccountRow[]> {
+  const [rows = []] = await database.batch([`${SELECT} order by created_at_ms, id`])
   return rows.map(accountOf)
 }
 
 /** @throws UsageError when no ops account has the address; a client's counts as none */
-export async function findOpsAccount(place: Place, address: EmailAddress): Promise<OpsAccountRow> {
-  const [rows = []] = await executeSql(place, `${SELECT} and email_key = ${sqlText(address.key)};`)
+export async function findOpsAccount(database: Database, address: EmailAddress): Promise<OpsAccountRow> {
+  const [rows = []] = await database.batch([`${SELECT} and email_key = ${sqlText(address.key)}`])
   const [row] = rows
   if (row === undefined) throw new UsageError(`There is no ops account of ${address.original}. All there are: npm run ops:list`)
   return accountOf(row)
 }
 
 /** Every session and every pending password reset of a user is over. */
-const endEverything = (userId: string, nowMs: number): string =>
-  `update sessions set revoked_at_ms = ${String(nowMs)} where user_id = ${sqlText(userId)} and revoked_at_ms is null;
-   update password_resets set used_at_ms = ${String(nowMs)} where user_id = ${sqlText(userId)} and used_at_ms is null;`
+const endEverything = (userId: string, nowMs: number): string[] => [
+  `update sessions set revoked_at_ms = ${String(nowMs)} where user_id = ${sqlText(userId)} and revoked_at_ms is null`,
+  `update password_resets set used_at_ms = ${String(nowMs)} where user_id = ${sqlText(userId)} and used_at_ms is null`,
+]
 
-export async function disableOpsAccount(place: Place, secrets: AccountSecrets, { id }: OpsAccountRow): Promise<void> {
+export async function disableOpsAccount(database: Database, secrets: AccountSecrets, { id }: OpsAccountRow): Promise<void> {
   const nowMs = Date.now()
-  await executeSql(
-    place,
-    `update users set disabled_at_ms = ${String(nowMs)} where id = ${sqlText(id)} and role = 'ops' and disabled_at_ms is null;
-     ${endEverything(id, nowMs)}
-     ${await auditSql(secrets, "account.disabled", id, nowMs)}`,
-  )
+  await database.batch([
+    `update users set disabled_at_ms = ${String(nowMs)} where id = ${sqlText(id)} and role = 'ops' and disabled_at_ms is null`,
+    ...endEverything(id, nowMs),
+    await auditSql(secrets, "account.disabled", id, nowMs),
+  ])
 }
 
-export async function enableOpsAccount(place: Place, secrets: AccountSecrets, { id }: OpsAccountRow): Promise<void> {
-  await executeSql(
-    place,
-    `update users set disabled_at_ms = null where id = ${sqlText(id)} and role = 'ops';
-     ${await auditSql(secrets, "account.enabled", id, Date.now())}`,
-  )
+export async function enableOpsAccount(database: Database, secrets: AccountSecrets, { id }: OpsAccountRow): Promise<void> {
+  await database.batch([
+    `update users set disabled_at_ms = null where id = ${sqlText(id)} and role = 'ops'`,
+    await auditSql(secrets, "account.enabled", id, Date.now()),
+  ])
 }
 
 /** Sets another password and ends all sessions. The second factor stays, unless it is to go as well. */
 export async function resetOpsPassword(
-  place: Place,
+  database: Database,
   secrets: AccountSecrets,
   { id }: OpsAccountRow,
   { passwordHash, removesTotp }: { passwordHash: string; removesTotp: boolean },
 ): Promise<void> {
   const nowMs = Date.now()
-  const removal = `delete from totp_factors where user_id = ${sqlText(id)};
-     ${await auditSql(secrets, "second_factor.removed", id, nowMs)}`
-  await executeSql(
-    place,
-    `update users set password_hash = ${sqlText(passwordHash)} where id = ${sqlText(id)} and role = 'ops';
-     ${endEverything(id, nowMs)}
-     ${removesTotp ? removal : ""}
-     ${await auditSql(secrets, "password.reset", id, nowMs)}`,
-  )
+  const removal = [
+    `delete from totp_factors where user_id = ${sqlText(id)}`,
+    await auditSql(secrets, "second_factor.removed", id, nowMs),
+  ]
+  await database.batch([
+    `update users set password_hash = ${sqlText(passwordHash)} where id = ${sqlText(id)} and role = 'ops'`,
+    ...endEverything(id, nowMs),
+    ...(removesTotp ? removal : []),
+    await auditSql(secrets, "password.reset", id, nowMs),
+  ])
 }
 
 /** Gives or takes the permission to manage everybody's files. Acts on the next request. */
 export async function setManagesAllFiles(
-  place: Place,
+  database: Database,
   secrets: Pick<AccountSecrets, "AUDIT_KEYS">,
   { id }: OpsAccountRow,
   isGranted: boolean,
 ): Promise<void> {
-  await executeSql(
-    place,
-    `update users set manages_all_files = ${isGranted ? "1" : "0"} where id = ${sqlText(id)} and role = 'ops';
-     ${await auditSql(secrets, isGranted ? "permission.granted" : "permission.revoked", id, Date.now())}`,
-  )
+  await database.batch([
+    `update users set manages_all_files = ${isGranted ? "1" : "0"} where id = ${sqlText(id)} and role = 'ops'`,
+    await auditSql(secrets, isGranted ? "permission.granted" : "permission.revoked", id, Date.now()),
+  ])
 }

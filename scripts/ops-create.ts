@@ -3,10 +3,10 @@
 import "./plain-errors.ts"
 import { resolve } from "node:path"
 import { parseArgs } from "node:util"
+import { type Place, withDatabase } from "./database.ts"
 import { DEFAULT_STATE_DIR } from "./local-state.ts"
 import { UsageError, createOpsAccount, requireEmail } from "./ops-account.ts"
 import { passwordMinChars, placeSecrets, readPassword } from "./ops-input.ts"
-import { type Place, applyMigrations } from "./wrangler.ts"
 
 const USAGE = `Usage: OPS_PASSWORD=… npm run ops:create -- --email E [--persist-to DIR | --remote --secrets FILE]
 
@@ -39,8 +39,8 @@ async function main(): Promise<void> {
   const place: Place = values.remote ? "remote" : { persistTo: stateDir }
   const secrets = placeSecrets(place, values.secrets)
   const minChars = passwordMinChars(place, values.secrets)
-  if (!values.remote) await applyMigrations(place)
-  if (!(await createOpsAccount(place, secrets, { address, password, minChars }))) {
+  const choice = { address, password, minChars }
+  if (!(await withDatabase(place, (database) => createOpsAccount(database, secrets, choice)))) {
     throw new UsageError(`${address.original} has an account already; nothing was changed.`)
   }
   console.log(`Ops account made: ${address.original}`)

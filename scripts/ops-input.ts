@@ -1,11 +1,12 @@
 // What the commands for ops accounts are told besides their arguments: a password, the fewest characters that it may
 // have, and secrets of a deployment.
+import type { Place } from "./database.ts"
 import { readFileSync } from "node:fs"
 import { readPasswordMinChars } from "../src/config.ts"
 import { AppError } from "../src/errors.ts"
 import { localSecrets, notedPasswordMinLength } from "./local-state.ts"
 import { type AccountSecrets, UsageError, accountSecrets } from "./ops-account.ts"
-import { type Place, wranglerVars } from "./wrangler.ts"
+import { wranglerVars } from "./wrangler.ts"
 
 /** From OPS_PASSWORD or, where that is not set, the first line of standard input; never from the command line. */
 export function readPassword(command: string): string {

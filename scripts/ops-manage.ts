@@ -4,8 +4,9 @@
 // that is not set, from standard input (its first line).
 import "./plain-errors.ts"
 import { parseArgs } from "node:util"
+import { type Database, type Place, withDatabase } from "./database.ts"
 import { DEFAULT_STATE_DIR, keptSecrets, requireState } from "./local-state.ts"
-import { UsageError, hashOpsPassword, requireEmail } from "./ops-account.ts"
+import { type AccountSecrets, UsageError, hashOpsPassword, requireEmail } from "./ops-account.ts"
 import {
   type OpsAccountRow,
   disableOpsAccount,
@@ -16,7 +17,6 @@ import {
   setManagesAllFiles,
 } from "./ops-accounts.ts"
 import { passwordMinChars, placeSecrets, readPassword } from "./ops-input.ts"
-import { type Place, applyMigrations } from "./wrangler.ts"
 
 /** May do with everybody's files what their owners may. */
 const MANAGE_ALL_FILES = "manage-all-files"
@@ -53,6 +53,37 @@ function line(account: OpsAccountRow): string {
   return `${account.email}  ${state}  ${factor}${permissions}  made ${time(account.createdAtMs)}  last used ${time(account.lastUsedAtMs)}`
 }
 
+function factorNote({ hasSecondFactor }: OpsAccountRow, isRemoved: boolean): string {
+  if (!hasSecondFactor) return ""
+  return isRemoved ? " The second factor is removed." : " The second factor stays."
+}
+
+/** Grants or revokes, and says what came of it. */
+async function setPermission(
+  database: Database,
+  secrets: AccountSecrets,
+  account: OpsAccountRow,
+  isGranted: boolean,
+): Promise<string> {
+  if (account.managesAllFiles === isGranted)
+    return `${account.email} ${isGranted ? "has" : "is without"} ${MANAGE_ALL_FILES} already; nothing was changed.`
+  await setManagesAllFiles(database, secrets, account, isGranted)
+  return `${account.email} ${isGranted ? "may now manage everybody's" : "now manages only its own"} files.`
+}
+
+/** Disables or enables, and says what came of it. */
+async function setDisabled(
+  database: Database,
+  secrets: AccountSecrets,
+  account: OpsAccountRow,
+  isDisabled: boolean,
+): Promise<string> {
+  const state = isDisabled ? "disabled" : "enabled"
+  if ((account.disabledAtMs !== null) === isDisabled) return `${account.email} is ${state} already; nothing was changed.`
+  await (isDisabled ? disableOpsAccount : enableOpsAccount)(database, secrets, account)
+  return `${account.email} is ${state}${isDisabled ? "; all its sessions are over" : ""}.`
+}
+
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({ options, allowPositionals: true })
   const [command = "", email, ...rest] = positionals
@@ -75,43 +106,27 @@ async function main(): Promise<void> {
   const place: Place = values.remote ? "remote" : { persistTo: requireState(values["persist-to"] ?? DEFAULT_STATE_DIR) }
   // Rows signed with keys made just now would look forged.
   if (place !== "remote" && !isList) keptSecrets(place.persistTo)
-  if (!values.remote) await applyMigrations(place)
-
-  if (address === null) {
-    const accounts = await listOpsAccounts(place)
-    console.log(values.json ? JSON.stringify(accounts) : accounts.map(line).join("\n"))
-    return
-  }
-  const account = await findOpsAccount(place, address)
-  const secrets = placeSecrets(place, values.secrets)
-  if (isReset) {
-    const passwordHash = await hashOpsPassword(secrets, { address, password, minChars: passwordMinChars(place, values.secrets) })
-    await resetOpsPassword(place, secrets, account, { passwordHash, removesTotp: values["remove-totp"] })
-    const factor = !account.hasSecondFactor
-      ? ""
-      : values["remove-totp"]
-        ? " The second factor is removed."
-        : " The second factor stays."
-    console.log(`New password set for ${account.email}; all its sessions are over.${factor}`)
-    return
-  }
-  if (isPermission) {
-    const isGranted = command === "grant"
-    if (account.managesAllFiles === isGranted) {
-      console.log(`${account.email} ${isGranted ? "has" : "is without"} ${MANAGE_ALL_FILES} already; nothing was changed.`)
-      return
+  const report = await withDatabase(place, async (database) => {
+    if (address === null) {
+      const accounts = await listOpsAccounts(database)
+      return values.json ? JSON.stringify(accounts) : accounts.map(line).join("\n")
     }
-    await setManagesAllFiles(place, secrets, account, isGranted)
-    console.log(`${account.email} ${isGranted ? "may now manage everybody's" : "now manages only its own"} files.`)
-    return
-  }
-  const isDisabled = account.disabledAtMs !== null
-  if (isDisabled === (command === "disable")) {
-    console.log(`${account.email} is ${command}d already; nothing was changed.`)
-    return
-  }
-  await (command === "disable" ? disableOpsAccount : enableOpsAccount)(place, secrets, account)
-  console.log(`${account.email} is ${command}d${command === "disable" ? "; all its sessions are over" : ""}.`)
+    const account = await findOpsAccount(database, address)
+    const secrets = placeSecrets(place, values.secrets)
+    if (isReset) {
+      const passwordHash = await hashOpsPassword(secrets, {
+        address,
+        password,
+        minChars: passwordMinChars(place, values.secrets),
+      })
+      await resetOpsPassword(database, secrets, account, { passwordHash, removesTotp: values["remove-totp"] })
+      return `New password set for ${account.email}; all its sessions are over.${factorNote(account, values["remove-totp"])}`
+    }
+    return isPermission
+      ? setPermission(database, secrets, account, command === "grant")
+      : setDisabled(database, secrets, account, command === "disable")
+  })
+  console.log(report)
 }
 
 await main()

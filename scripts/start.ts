@@ -3,6 +3,7 @@
 // Asks nothing; keeps everything in DIR; SIGTERM or Ctrl-C ends it and all of its children.
 import { resolve } from "node:path"
 import { SECRET_NAMES } from "../src/config.ts"
+import { withDatabase } from "./database.ts"
 import { choosePort, signalGroup, startDevServer, stopDevServer, untilReady } from "./dev-server.ts"
 import {
   DEFAULT_STATE_DIR,
@@ -15,7 +16,7 @@ import {
   requireUsable,
 } from "./local-state.ts"
 import { accountSecrets, createOpsAccount, requireEmail } from "./ops-account.ts"
-import { applyMigrations, wranglerVars } from "./wrangler.ts"
+import { wranglerVars } from "./wrangler.ts"
 
 const CRON_INTERVAL_MS = 60_000
 
@@ -82,14 +83,14 @@ async function main(): Promise<void> {
   const config = requireUsable({ ...wranglerVars(), ...ownSecrets, ...vars })
   notePasswordMinLength(args.stateDir, args.vars["PASSWORD_MIN_LENGTH"])
 
-  const place = { persistTo: args.stateDir }
-  await applyMigrations(place)
-  const account = firstOpsAccount(args.stateDir, config.passwordMinChars)
-  if (!account.isMade) {
-    const choice = { address: requireEmail(account.email), password: account.password, minChars: config.passwordMinChars }
-    await createOpsAccount(place, accountSecrets(secrets), choice)
-    noteOpsAccountMade(args.stateDir, account)
-  }
+  const account = await withDatabase({ persistTo: args.stateDir }, async (database) => {
+    const first = firstOpsAccount(args.stateDir, config.passwordMinChars)
+    if (first.isMade) return first
+    const choice = { address: requireEmail(first.email), password: first.password, minChars: config.passwordMinChars }
+    await createOpsAccount(database, accountSecrets(secrets), choice)
+    noteOpsAccountMade(args.stateDir, first)
+    return first
+  })
 
   const child = startDevServer({ port, stateDir: args.stateDir, vars, args: args.rest, isShown: true })
   let isStopping = false

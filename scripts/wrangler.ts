@@ -2,11 +2,13 @@
 import { spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
+import { getPlatformProxy } from "wrangler"
 import { SECRET_NAMES } from "../src/config.ts"
 
 export const PROJECT_DIR = join(import.meta.dirname, "..")
-const WRANGLER = join(PROJECT_DIR, "node_modules/wrangler/bin/wrangler.js")
 export const DATABASE = "sealpost"
+export const WRANGLER_CONFIG = join(PROJECT_DIR, "wrangler.toml")
+const WRANGLER = join(PROJECT_DIR, "node_modules/wrangler/bin/wrangler.js")
 
 /** The command line of Wrangler with these arguments, by the Node that runs us. */
 export const wranglerCommand = (args: readonly string[]): [string, string[]] => [process.execPath, [WRANGLER, ...args]]
@@ -52,7 +54,7 @@ export function readTomlVars(toml: string): Record<string, string> {
   return vars
 }
 
-export const wranglerVars = (): Record<string, string> => readTomlVars(readFileSync(join(PROJECT_DIR, "wrangler.toml"), "utf8"))
+export const wranglerVars = (): Record<string, string> => readTomlVars(readFileSync(WRANGLER_CONFIG, "utf8"))
 
 /** Runs Wrangler to its end and returns what it printed. Throws with its output when it fails. */
 export async function runWrangler(args: readonly string[]): Promise<string> {
@@ -70,24 +72,24 @@ export async function runWrangler(args: readonly string[]): Promise<string> {
   return stdout
 }
 
-/** Which D1: the local one that keeps its data in a folder, or the deployed one. */
-export type Place = { persistTo: string } | "remote"
+type LocalBindings = { DB: D1Database; BLOBS: R2Bucket }
 
-export const placeArgs = (place: Place): string[] =>
-  place === "remote" ? ["--remote"] : ["--local", "--persist-to", place.persistTo]
-
-export const applyMigrations = (place: Place): Promise<string> =>
-  runWrangler(["d1", "migrations", "apply", DATABASE, ...placeArgs(place)])
-
-/** Runs one or more SQL statements and returns the rows of each. */
-export async function executeSql(place: Place, sql: string): Promise<Record<string, unknown>[][]> {
-  const output = await runWrangler(["d1", "execute", DATABASE, ...placeArgs(place), "--json", "--yes", "--command", sql])
-  const results = JSON.parse(output.slice(output.indexOf("["))) as { results?: Record<string, unknown>[] }[]
-  return results.map(({ results: rows }) => rows ?? [])
-}
-
-/** An SQL text literal. SQLite knows no escape but the doubled quote. */
-export function sqlText(text: string): string {
-  if (text.includes("\0")) throw new Error("text with NUL")
-  return `'${text.replaceAll("'", "''")}'`
+/** Opens a local state's bindings for the length of `work`. */
+export async function withLocalBindings<T>(stateDir: string, work: (env: LocalBindings) => Promise<T>): Promise<T> {
+  const before = { ...process.env }
+  // Its warnings are about the Worker's secrets, which nothing here needs.
+  Object.assign(process.env, wranglerEnv(), { WRANGLER_LOG: "error" })
+  const proxy = await getPlatformProxy<LocalBindings>({
+    configPath: WRANGLER_CONFIG,
+    envFiles: [],
+    persist: { path: join(stateDir, "v3") },
+    remoteBindings: false,
+  })
+  try {
+    return await work(proxy.env)
+  } finally {
+    await proxy.dispose()
+    // A service that is started next shows its log.
+    process.env = before
+  }
 }

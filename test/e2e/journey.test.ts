@@ -7,7 +7,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { zipSync } from "fflate"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { executeSql } from "../../scripts/wrangler.ts"
+import { type Rows, withDatabase } from "../../scripts/database.ts"
 import { documentParts } from "../../bench/subject.ts"
 import { CORPUS_SAMPLE } from "../support/corpus-sample.ts"
 import { startMailServer } from "../support/mail-server.ts"
@@ -230,6 +230,9 @@ describe("the audit trail", () => {
   const command = (name: string, place: string, ...args: string[]) =>
     run("npm", ["run", "--silent", name, "--", "--persist-to", place, ...args])
 
+  const execute = (place: string, sql: string): Promise<Rows[]> =>
+    withDatabase({ persistTo: place }, (database) => database.batch([sql]))
+
   /** What is put into the copy the running service never sees. */
   function copyOfState(): string {
     const copy = mkdtempSync(join(dir, "copy-"))
@@ -252,7 +255,7 @@ describe("the audit trail", () => {
   it("is written out as NDJSON and as CSV, safe for spreadsheets", async () => {
     const copy = copyOfState()
     const sql = `insert into audit_events (id, at_ms, kind, reason) values ('a', 1, 'x', '=HYPERLINK("a","b")')`
-    await executeSql({ persistTo: copy }, sql)
+    await execute(copy, sql)
     const lines = (await command("audit:export", copy, "--format", "ndjson")).stdout.trim().split("\n")
     const rows = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
     expect(rows.find((row) => row["kind"] === "account.ops_created")).toMatchObject({ result: "ok", reason: "command" })
@@ -272,7 +275,7 @@ describe("the audit trail", () => {
   it("names the first row that was changed", async () => {
     const copy = copyOfState()
     expect((await command("audit:verify", copy)).code).toBe(0)
-    const [[row] = []] = await executeSql({ persistTo: copy }, "update audit_events set kind = 'x' where seq = 3 returning id")
+    const [[row] = []] = await execute(copy, "update audit_events set kind = 'x' where seq = 3 returning id")
     const verified = await command("audit:verify", copy)
     expect(verified.code).toBe(1)
     expect(verified.stdout).toContain("Row 3 is not what was signed")

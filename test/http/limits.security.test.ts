@@ -175,7 +175,8 @@ describe("every open call", () => {
   it("N5: the binding itself answers in the local runtime", async () => {
     const key = freshAddress()
     const { env } = createTestClient()
-    const answers = await Promise.all(Array.from({ length: 120 }, () => env.FLOOD_LIMIT.limit({ key })))
+    // Of 100 in ten seconds by the clock; that many fall into two such times at most.
+    const answers = await Promise.all(Array.from({ length: 300 }, () => env.FLOOD_LIMIT.limit({ key })))
     expect(answers.filter(({ success }) => success).length).toBeGreaterThanOrEqual(100)
     expect(answers.filter(({ success }) => !success).length).toBeGreaterThan(0)
   })

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { firstOpsAccount, localSecrets, noteOpsAccountMade, parseEnvFile, secretsPath } from "../../scripts/local-state.ts"
-import { sqlText } from "../../scripts/wrangler.ts"
+import { sqlText } from "../../scripts/database.ts"
 import { SECRET_NAMES, parseConfig } from "../../src/config.ts"
 
 let dir: string
