@@ -9,10 +9,13 @@ import { DOCUMENT_TYPES, type DocumentType } from "../src/office/document-type.t
 import { PROJECT_DIR } from "../scripts/wrangler.ts"
 import { type BuiltEntry, buildZip, takeApart } from "../test/support/zip-builder.ts"
 import { curl, median, startSubject } from "./subject.ts"
+import { uploadByTus } from "./tus-upload.ts"
 
 const MIB = 1024 * 1024
 const SIZE_BYTES = 100_000_000
 const RUNS = 5
+/** Of a resumable upload: it ends in the middle of a part. */
+const PIECE_BYTES = 20_000_000
 const LIMIT = 1.15
 const CORPUS = { docx: "libreoffice.docx", xlsx: "libreoffice-chart.xlsx", pptx: "libreoffice-chart.pptx" } as const
 /** Pictures, each with a part that points to it: a presentation has very many, a text some large ones. */
@@ -57,9 +60,15 @@ try {
     const directoryBytes = new DataView(bytes.buffer).getUint32(bytes.length - 10, true)
     const send = async (url: string, ...more: string[]): Promise<string> =>
       curl(`${subject.origin}${url}`, ...subject.auth, "-H", "Content-Type: application/octet-stream", "-T", path, ...more)
+    const sent = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
     const sides = [
       { run: () => send(`/api/ops/upload/large.${type}`), seconds: [] as number[], cpuSeconds: [] as number[] },
       { run: () => send(`/bench/unchecked/large.${type}`, "-X", "POST"), seconds: [] as number[], cpuSeconds: [] as number[] },
+      {
+        run: () => uploadByTus(subject, sent, { name: `large.${type}`, sizeBytes: sent.length, chunkBytes: PIECE_BYTES }),
+        seconds: [] as number[],
+        cpuSeconds: [] as number[],
+      },
     ] as const
     let fileId = ""
     for (let i = 0; i <= RUNS; i++) {
@@ -73,15 +82,18 @@ try {
         if (side === sides[0]) fileId = (JSON.parse(answer) as { file: { id: string } }).file.id
       }
     }
-    const [time, plainTime] = sides.map(({ seconds }) => median(seconds)) as [number, number]
+    const [time, plainTime, tusTime] = sides.map(({ seconds }) => median(seconds)) as [number, number, number]
     const [cpu, plainCpu] = sides.map(({ cpuSeconds }) => median(cpuSeconds)) as [number, number]
     console.log(
       `.${type} upload       ${(time / plainTime).toFixed(2)}×  (at most ${String(LIMIT)})   ${time.toFixed(2)} s against ${plainTime.toFixed(2)} s   CPU ${(cpu / plainCpu).toFixed(2)}×, ${cpu.toFixed(2)} s against ${plainCpu.toFixed(2)} s`,
     )
+    console.log(
+      `.${type} by tus       ${(tusTime / plainTime).toFixed(2)}×  in pieces of 20 MB, checked   ${tusTime.toFixed(2)} s`,
+    )
     const reads = JSON.parse(await curl(`${subject.origin}/bench/check/${fileId}`, ...subject.auth)) as Reads
     const besides = reads.documentBytes - directoryBytes
     console.log(
-      `.${type} check reads  ${(besides / MIB).toFixed(2)} MiB (at most 1) besides ${(directoryBytes / 1024).toFixed(0)} KiB of directory, ${String(reads.documentReads)} times; ${(reads.r2Bytes / MIB).toFixed(2)} MiB of R2 in ${String(reads.r2Reads)} reads; ${reads.fault ?? "accepted"}`,
+      `.${type} check reads  ${(besides / MIB).toFixed(2)} MiB (at most 1) besides ${(directoryBytes / 1024).toFixed(0)} KiB of directory, ${String(reads.documentReads)} times; ${(reads.r2Bytes / MIB).toFixed(2)} MiB of R2 in ${String(reads.r2Reads)} reads if nothing is kept; ${reads.fault ?? "accepted"}`,
     )
   }
 } finally {

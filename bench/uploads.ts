@@ -8,9 +8,9 @@ import { writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Readable } from "node:stream"
-import { Upload } from "tus-js-client"
 import { createPresentation } from "./presentation.ts"
 import { median, startSubject } from "./subject.ts"
+import { uploadByTus } from "./tus-upload.ts"
 
 const SIZE_BYTES = 300_000_000
 const RUNS = 3
@@ -27,23 +27,8 @@ const headers = { Authorization: subject.authorization }
 
 const plain = (): Promise<string> => subject.upload(path)
 
-const byTus = (source: () => Buffer | Readable, chunkSize: number) => (): Promise<string> =>
-  new Promise((resolve, reject) => {
-    // Its types know of no Node stream but that of a file.
-    new Upload(source() as Buffer, {
-      endpoint: `${subject.origin}/api/ops/uploads`,
-      headers,
-      metadata: { filename: "large.pptx" },
-      uploadSize: presentation.sizeBytes,
-      // For a connection that was kept too long while a stream brought the next piece.
-      retryDelays: [0, 1000],
-      chunkSize,
-      onError: reject,
-      onSuccess: ({ lastResponse }) => {
-        resolve(lastResponse.getHeader("Sealpost-File-Id") ?? "")
-      },
-    }).start()
-  })
+const byTus = (source: () => Buffer | Readable, chunkBytes: number) => (): Promise<string> =>
+  uploadByTus(subject, source(), { name: "large.pptx", sizeBytes: presentation.sizeBytes, chunkBytes })
 
 const sides = [
   { name: "plain, one request", run: plain, bound: "the measure" },

@@ -10,7 +10,7 @@ import { type HashQueue, createHashQueue } from "./domain/hashing.ts"
 import { type MemoryBudget, createMemoryBudget } from "./domain/memory.ts"
 import { type PartHeaders, createPartHeaders } from "./domain/part-headers.ts"
 import type { Powers, RequestOrigin, SealTurn } from "./domain/powers.ts"
-import { type RunningDigests, createRunningDigests } from "./domain/running-digests.ts"
+import { type UploadTraces, createUploadTraces } from "./domain/upload-traces.ts"
 import { createConsoleMailer } from "./mail/console.ts"
 import { createMailChannelsMailer } from "./mail/mailchannels.ts"
 import type { Mailer } from "./mail/mailer.ts"
@@ -26,7 +26,7 @@ type Runtime = {
   partHeaders: PartHeaders
   hashing: HashQueue
   sealing: SealTurn
-  digests: RunningDigests
+  traces: UploadTraces
   eventStreams: EventStreams
 }
 export type Bindings = Pick<Env, "DB" | "BLOBS"> & Partial<Pick<Env, "FLOOD_LIMIT">>
@@ -46,7 +46,7 @@ async function createRuntime(env: Bindings): Promise<Runtime> {
     partHeaders: createPartHeaders(),
     hashing: createHashQueue(),
     sealing: createSealTurn(),
-    digests: createRunningDigests(),
+    traces: createUploadTraces(),
     eventStreams: createEventStreams(),
   }
 }
@@ -66,7 +66,7 @@ export type Occasion = Pick<Powers, "now" | "afterwards" | "log"> & { request: R
  * @throws AppError `misconfigured` naming every variable that is missing or unusable
  */
 export async function createDeps(env: Bindings, occasion: Occasion): Promise<Powers> {
-  const { config, keys, mailer, scanner, memory, partHeaders, hashing, sealing, digests, eventStreams } = await runtimeOf(env)
+  const { config, keys, mailer, scanner, memory, partHeaders, hashing, sealing, traces, eventStreams } = await runtimeOf(env)
   return {
     db: createDb(env.DB),
     blobs: createBlobStore(env.BLOBS),
@@ -76,7 +76,7 @@ export async function createDeps(env: Bindings, occasion: Occasion): Promise<Pow
     memory,
     partHeaders,
     hashing,
-    digests,
+    traces,
     eventStreams,
     policy: config,
     // Commands and tests run without the binding.

@@ -11,7 +11,7 @@ import type { EventStreams } from "./event-streams.ts"
 import type { HashQueue } from "./hashing.ts"
 import type { MemoryBudget } from "./memory.ts"
 import type { PartHeaders } from "./part-headers.ts"
-import type { RunningDigests } from "./running-digests.ts"
+import type { UploadTraces } from "./upload-traces.ts"
 
 /** What a deployment decides. */
 export type Policy = {
@@ -69,8 +69,8 @@ export type Powers = {
   memory: MemoryBudget
   /** Shared by all requests of the isolate. */
   partHeaders: PartHeaders
-  /** Digests of resumable uploads that this isolate has seen from their first byte on. */
-  digests: RunningDigests
+  /** Of resumable uploads that this isolate has seen from their first byte on. */
+  traces: UploadTraces
   /** Turns at hashing passwords, shared by all requests of the isolate. */
   hashing: HashQueue
   /** Streams of events that are open, and their pace, shared by all requests of the isolate. */

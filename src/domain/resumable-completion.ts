@@ -15,16 +15,17 @@ import {
 } from "../db/resumable-uploads.ts"
 import { AppError, type ErrorCode } from "../errors.ts"
 import { type ContentDeps, contentSource, readContent, withContentStream } from "./content.ts"
-import { type ContentDigests, createRunningDigest, digestMismatch } from "./digests.ts"
+import { digestMismatch } from "./digests.ts"
 import { requireCleanScan, requireDocument } from "./document-check.ts"
 import type { MemoryLease } from "./memory.ts"
 import type { Powers } from "./powers.ts"
 import { blobRow, publish } from "./publication.ts"
 import { type HeldUpload, holding } from "./resumable-lease.ts"
 import { keepVerdict, locked, termsOfUpload } from "./resumable-state.ts"
+import type { UploadTrace } from "./upload-traces.ts"
 import { giveUpObjects } from "./uploads.ts"
 
-export type CompletionDeps = ContentDeps & Pick<Powers, "policy" | "digests" | "scanner">
+export type CompletionDeps = ContentDeps & Pick<Powers, "policy" | "traces" | "scanner">
 
 /** Verdicts on the upload itself: asking again would bring the same one. */
 const REFUSALS: readonly ErrorCode[] = [
@@ -63,6 +64,7 @@ async function refuse(deps: CompletionDeps, held: HeldUpload, verdict: AppError)
     releaseResumableObjects(deps.db, row.id, ending, deps.now()),
     ...closeResumable(deps.db, row.id, ending, outcome),
   ])
+  deps.traces.forget(row.id)
   deps.afterwards(giveUpObjects(deps, [row.objectKey, current?.tailKey ?? null]))
 }
 
@@ -101,8 +103,9 @@ async function checkAndPublish(deps: CompletionDeps, held: HeldUpload, memory: M
   const wrapped = { keyId: row.keyId, wrappedKey, commitment }
   const unhashed = blobRow(draft, { sizeBytes: row.lengthBytes, ...UNKNOWN, wrapped })
   await held.renew()
-  await requireDocument(deps, await contentSource(deps, unhashed, memory), row.type)
-  const digests = deps.digests.digestsOf(row.id, row.offsetBytes) ?? (await hashContent(deps, held, unhashed, memory))
+  const { digest, seen } = deps.traces.find(row.id, row.lengthBytes) ?? (await traceContent(deps, held, unhashed, memory))
+  await requireDocument(deps, seen.over(await contentSource(deps, unhashed, memory)), row.type)
+  const digests = digest.digests()
   if (row.expectedSha256 !== null && row.expectedSha256 !== digests.sha256) throw digestMismatch("Repr-Digest")
   const hashed = { ...unhashed, ...digests }
   const facts = { type: row.type, sizeBytes: hashed.sizeBytes, sha256: digests.sha256 }
@@ -113,6 +116,7 @@ async function checkAndPublish(deps: CompletionDeps, held: HeldUpload, memory: M
   const more = () => finishResumable(deps.db, lease)
   const file = await publish(deps, draft, { ...hashed, scan }, { resumable: lease, more })
   if (file === null) throw locked()
+  deps.traces.forget(row.id)
 }
 
 /** Gives signs of life while something takes long that moves none of the upload's own bytes. */
@@ -135,19 +139,26 @@ async function whileHolding<T>(held: HeldUpload, work: Promise<T>): Promise<T> {
   }
 }
 
-/** Reads the sealed upload back: costs a read of all of it, and proves on the way that every byte opens. */
-async function hashContent(
+/** Reads the sealed upload back: costs a read of all of it, once, and proves on the way that every byte opens. */
+async function traceContent(
   deps: CompletionDeps,
   held: HeldUpload,
   blob: ReturnType<typeof blobRow>,
   memory: MemoryLease,
-): Promise<ContentDigests> {
-  const running = createRunningDigest()
+): Promise<UploadTrace> {
+  const { id } = held.row
+  const trace = deps.traces.begin(id)
+  let offsetBytes = 0
   for await (const run of await readContent(deps, blob, memory)) {
-    for (const bytes of run) running.update(bytes)
+    for (const bytes of run) {
+      trace.digest.update(bytes)
+      trace.seen.see(bytes, offsetBytes)
+      offsetBytes += bytes.length
+    }
     await held.renew()
   }
-  return running.digests()
+  deps.traces.keep(id, offsetBytes, trace)
+  return trace
 }
 
 type SweepDeps = CompletionDeps

@@ -18,8 +18,9 @@ import { type HeldUpload, holding } from "./resumable-lease.ts"
 import { type UploadProgress, createProgress } from "./resumable-progress.ts"
 import { type OpenUpload, type ResumableView, conflict, locked, requireUpload, viewOf } from "./resumable-state.ts"
 import { openTail, storeTail } from "./tails.ts"
+import type { UploadTrace } from "./upload-traces.ts"
 
-export type ReceiptDeps = ContentDeps & Pick<Powers, "policy" | "digests" | "scanner">
+export type ReceiptDeps = ContentDeps & Pick<Powers, "policy" | "traces" | "scanner">
 
 export type Patch = {
   offsetBytes: number
@@ -127,10 +128,10 @@ async function storeBody(
 ): Promise<boolean> {
   const { row } = held
   if (row.tailKey !== null) await openTail(deps, row.tailKey, tailSeal(held, row.parts, tailBytes), buffers)
-  const running = deps.digests.take(row.id, row.offsetBytes)
+  const trace = deps.traces.take(row.id, row.offsetBytes)
   const checksum = patch.checksum === null ? null : createHash(patch.checksum.algorithm)
   const body = untilBroken(patch.chunks, async (chunk) => {
-    running?.update(chunk)
+    trace?.digest.update(chunk)
     checksum?.update(chunk)
     await held.renew()
   })
@@ -141,12 +142,13 @@ async function storeBody(
       const isFirst = work.parts() === 0
       if (isFirst && checksum === null) await refuseEarly(row, part.plaintext)
       if (!part.isLast) {
+        trace?.seen.see(part.plaintext, work.parts() * PART_BYTES)
         await work.write(part.plaintext, false)
         continue
       }
       if (checksum !== null) requireChecksum(patch, checksum, body.fault)
-      const isComplete = await storeEnd(deps, held, work, part.plaintext, buffers)
-      if (running !== null) deps.digests.keep(row.id, row.offsetBytes, running)
+      const isComplete = await storeEnd(deps, held, work, part.plaintext, buffers, trace)
+      if (trace !== null) deps.traces.keep(row.id, row.offsetBytes, trace)
       if (!isComplete && body.fault !== null) throw body.fault as Error
       return isComplete
     }
@@ -164,13 +166,17 @@ async function storeEnd(
   work: UploadProgress,
   end: PartBuffers["plain"],
   buffers: PartBuffers,
+  trace: UploadTrace | null,
 ): Promise<boolean> {
   const { row } = held
   const index = work.parts()
   const offsetBytes = index * PART_BYTES + end.length
   const isComplete = offsetBytes === row.lengthBytes
   const isWhole = isComplete || (end.length === PART_BYTES && row.lengthBytes !== null)
-  if (isWhole) await work.write(end, isComplete)
+  if (isWhole) {
+    trace?.seen.see(end, index * PART_BYTES)
+    await work.write(end, isComplete)
+  }
   await work.finish()
   // Nothing has come: tail and offset stay as they are.
   if (offsetBytes === row.offsetBytes && !isComplete) return false

@@ -31,7 +31,7 @@ import type { Notification } from "./notifications.ts"
 import { type Part, type PartBuffers, admitUpload, createPartWriter, cutIntoParts } from "./parts.ts"
 import type { Powers } from "./powers.ts"
 import { type Draft, type Occasion, blobRow, newObjectKey, publish, versionOf } from "./publication.ts"
-import { SEEN_BYTES, type SeenEntries, createSeenEntries } from "./seen-entries.ts"
+import { SEEN_BYTES, type SeenEntries, blocksOf, createSeenEntries } from "./seen-entries.ts"
 import { newId } from "../ids.ts"
 
 export type UploadDeps = ContentDeps & Pick<Powers, "policy" | "scanner">
@@ -196,7 +196,7 @@ async function storeLarge(
   const multipartId = await cleaningUp(deps, draft, null, () => deps.blobs.startMultipart(draft.objectKey))
   return cleaningUp(deps, draft, multipartId, async () => {
     await setMultipartId(deps.db, draft.objectKey, multipartId)
-    const seen = createSeenEntries(buffers.beside)
+    const seen = createSeenEntries(blocksOf(buffers.beside))
     const watch = { digest, seen }
     const { parts, ...sealed } = await sealParts(deps, draft, multipartId, first, rest, watch, buffers)
     if (!digest.matches()) throw digestMismatch("Repr-Digest")

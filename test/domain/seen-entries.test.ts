@@ -1,15 +1,14 @@
 // What was kept of a document that streamed by: the same bytes as in the document, or a read of it.
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { SEEN_BYTES, createSeenEntries } from "../../src/domain/seen-entries.ts"
+import { SEEN_BYTES, blocksOf, createSeenEntries } from "../../src/domain/seen-entries.ts"
 import { type ByteSource, memorySource } from "../../src/office/byte-source.ts"
 import { checkDocument } from "../../src/office/ooxml.ts"
-import { CONTENT_TYPES, MAIN_TYPES, contentTypes, corpus, minimalParts, relationships } from "../support/documents.ts"
-import { type BuiltEntry, buildZip } from "../support/zip-builder.ts"
+import { corpus } from "../support/documents.ts"
+import { scattered } from "../support/scattered.ts"
+import { buildZip } from "../support/zip-builder.ts"
 
 const PART_BYTES = 5 * 1024 * 1024
-const utf8 = (content: string | Uint8Array): Uint8Array =>
-  typeof content === "string" ? new TextEncoder().encode(content) : content
 
 function counted(bytes: Uint8Array<ArrayBuffer>): ByteSource & { reads: () => number } {
   const source = memorySource(bytes)
@@ -26,24 +25,9 @@ function counted(bytes: Uint8Array<ArrayBuffer>): ByteSource & { reads: () => nu
 
 /** Streams a document by in pieces, as an upload does. */
 function seenOf(bytes: Uint8Array<ArrayBuffer>, pieceBytes = PART_BYTES, roomBytes = SEEN_BYTES) {
-  const seen = createSeenEntries(new Uint8Array(roomBytes))
+  const seen = createSeenEntries(blocksOf(new Uint8Array(roomBytes)))
   for (let at = 0; at < bytes.length; at += pieceBytes) seen.see(bytes.slice(at, at + pieceBytes), at)
   return seen
-}
-
-/** A presentation whose pictures lie between the parts that a check reads. */
-function scattered(slides: number, descriptor?: "signed"): Uint8Array<ArrayBuffer> {
-  const picture = crypto.getRandomValues(new Uint8Array(60_000))
-  const types = `<Default Extension="xml" ContentType="application/vnd.openxmlformats-officedocument.presentationml.slide+xml"/></Types>`
-  const parts = { ...minimalParts("pptx"), [CONTENT_TYPES]: contentTypes(MAIN_TYPES.pptx).replace("</Types>", types) }
-  const entries = Object.entries(parts).map(([name, content]): BuiltEntry => ({ name, content: utf8(content) }))
-  for (let i = 0; i < slides; i++) {
-    const rels = relationships({ kind: "image", target: `../media/${String(i)}.bin` })
-    entries.push({ name: `ppt/slides/_rels/slide${String(i)}.xml.rels`, content: utf8(rels) })
-    entries.push({ name: `ppt/slides/slide${String(i)}.xml`, content: utf8(`<sld><p i="${String(i)}"/></sld>`) })
-    entries.push({ name: `ppt/media/${String(i)}.bin`, content: picture, method: 0 })
-  }
-  return buildZip(entries.map((entry) => ({ ...entry, ...(descriptor === undefined ? {} : { descriptor }) })))
 }
 
 describe("entries seen while a document streamed by", () => {

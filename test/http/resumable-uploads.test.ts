@@ -5,7 +5,7 @@ import { PART_BYTES, SEALED_PART_BYTES } from "../../src/crypto/sealed-format.ts
 import { findOwnedObjects } from "../../src/db/uploads.ts"
 import { auditEvents, resumableUploads } from "../../src/db/schema.ts"
 import { createMemoryBudget } from "../../src/domain/memory.ts"
-import { createRunningDigests } from "../../src/domain/running-digests.ts"
+import { createUploadTraces } from "../../src/domain/upload-traces.ts"
 import { type ProblemBody, createTestClient } from "../support/client.ts"
 import { docxOfSize, realDocument } from "../support/documents.ts"
 import { UPLOADS, base64, holdings, streamOf, tusClient } from "../support/tus.ts"
@@ -269,13 +269,13 @@ describe("memory", () => {
   it("of an upload is two parts at most, tail and check included, and all of it is given back", async () => {
     const { token } = await scene()
     const memory = createMemoryBudget()
-    const tus = tusClient(createTestClient({}, { memory, digests: createRunningDigests() }), token)
+    const tus = tusClient(createTestClient({}, { memory, traces: createUploadTraces() }), token)
     const bytes = docxOfExactly(3 * PART_BYTES + 1000)
     const path = await tus.open(bytes.length)
     const cut = 2 * PART_BYTES - 7
     await tus.patch(path, 0, bytes.slice(0, cut))
     // Read back at its end: this isolate has not seen its beginning.
-    const other = tusClient(createTestClient({}, { memory, digests: createRunningDigests() }), token)
+    const other = tusClient(createTestClient({}, { memory, traces: createUploadTraces() }), token)
     expect((await other.patch(path, cut, bytes.slice(cut))).status).toBe(204)
     expect(memory.usage.peakBorrowedBytes).toBeGreaterThan(PART_BYTES)
     expect(memory.usage.peakBorrowedBytes).toBeLessThanOrEqual(PART_BYTES + SEALED_PART_BYTES)

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from "vitest"
 import { PART_BYTES } from "../../src/crypto/sealed-format.ts"
 import { blobs, files, resumableUploads, users } from "../../src/db/schema.ts"
 import { createMemoryBudget } from "../../src/domain/memory.ts"
-import { createRunningDigests } from "../../src/domain/running-digests.ts"
+import { createUploadTraces } from "../../src/domain/upload-traces.ts"
 import { type ProblemBody, type TestClient, createTestClient } from "../support/client.ts"
 import { docxOfSize, realDocument } from "../support/documents.ts"
 import { UPLOADS, holdings, sweepLeftovers, tusClient } from "../support/tus.ts"
@@ -43,7 +43,7 @@ describe("H10: many uploads at once", () => {
   ])("%s, plain and resumable: each is stored whole or told to come again", { timeout: 120_000 }, async (_, many, padding) => {
     const bytes = padding === 0 ? docx : docxOfSize(padding)
     const before = (await ownFiles()).length
-    const [first, second] = [api, createTestClient({}, { memory: createMemoryBudget(), digests: createRunningDigests() })]
+    const [first, second] = [api, createTestClient({}, { memory: createMemoryBudget(), traces: createUploadTraces() })]
     const answers = await Promise.all(
       Array.from({ length: many }, async (_one, i) => {
         const side = i % 2 === 0 ? first : second
@@ -69,7 +69,7 @@ describe("one upload under PATCH, HEAD, GET and DELETE at once", () => {
     const random = dice(seed)
     const bytes = docxOfSize(PART_BYTES + 200_000)
     const before = await holdings(api)
-    const sides = [api, createTestClient({}, { digests: createRunningDigests() })].map((side) => tusClient(side, token))
+    const sides = [api, createTestClient({}, { traces: createUploadTraces() })].map((side) => tusClient(side, token))
     const path = await tusClient(api, token).open(bytes.length)
     const cancelled: number[] = []
     const fileIds = new Set<string>()
