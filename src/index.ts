@@ -6,5 +6,5 @@ const app = createApp()
 
 export default {
   fetch: app.fetch,
-  scheduled: (_controller, env, context) => runScheduled(env, context),
+  scheduled: ({ cron }, env, context) => runScheduled(env, context, cron),
 } satisfies ExportedHandler<Env>

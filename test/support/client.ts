@@ -154,9 +154,10 @@ export function createTestClient(overrides: Partial<Record<string, unknown>> = {
       return { id, email, tokens: await logIn("ops", email) }
     },
 
-    async runCron(): Promise<void> {
+    /** @param cron - the expression that fired; all jobs by default */
+    async runCron(cron = ""): Promise<void> {
       const context = createExecutionContext()
-      await runScheduled(testEnv, context, () => clock.nowMs)
+      await runScheduled(testEnv, context, cron, () => clock.nowMs)
       await waitOnExecutionContext(context)
     },
 
