@@ -9,11 +9,14 @@ export type Usage = { bytes: number; files: number }
 const usedBytes = (ownerId: string, exceptUploadId: string) => sql`(
   (select coalesce(sum(b.size_bytes), 0) from files f join blobs b on b.file_id = f.id where f.owner_id = ${ownerId})
   + (select coalesce(sum(coalesce(r.length_bytes, r.offset_bytes)), 0) from resumable_uploads r
-     where r.owner_id = ${ownerId} and r.state in ('open', 'received') and r.id <> ${exceptUploadId}))`
+     where r.charged_to = ${ownerId} and r.state in ('open', 'received') and r.id <> ${exceptUploadId}))`
 const usedFiles = (ownerId: string, exceptUploadId: string) => sql`(
   (select count(*) from files f where f.owner_id = ${ownerId})
   + (select count(*) from resumable_uploads r
-     where r.owner_id = ${ownerId} and r.state in ('open', 'received') and r.id <> ${exceptUploadId}))`
+     where r.charged_to = ${ownerId} and r.replaces_version is null and r.state in ('open', 'received') and r.id <> ${exceptUploadId}))`
+
+/** Whose quota something counts against, and whether it is a file of its own there. */
+export type Charge = { userId: string; newFiles: 0 | 1 }
 
 /** Is there room for so many bytes more, for instance in another version of a file that there is already? */
 export const fitsBytes = (ownerId: string, sizeBytes: number, quota: Quota, exceptUploadId = "") =>
@@ -27,6 +30,10 @@ export const fitsBytes = (ownerId: string, sizeBytes: number, quota: Quota, exce
 export const fitsQuota = (ownerId: string, sizeBytes: number, quota: Quota, exceptUploadId = "") => sql`(
   ${fitsBytes(ownerId, sizeBytes, quota, exceptUploadId)}
   and (${quota.quotaFiles} = 0 or ${usedFiles(ownerId, exceptUploadId)} < ${quota.quotaFiles}))`
+
+/** The same, or of bytes alone, as the charge says. */
+export const fits = ({ userId, newFiles }: Charge, sizeBytes: number, quota: Quota, exceptUploadId = "") =>
+  newFiles === 0 ? fitsBytes(userId, sizeBytes, quota, exceptUploadId) : fitsQuota(userId, sizeBytes, quota, exceptUploadId)
 
 /** What an ops user has, uploads under way included. */
 export async function readUsage(db: Db, ownerId: string, exceptUploadId = ""): Promise<Usage> {

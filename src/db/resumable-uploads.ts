@@ -2,7 +2,7 @@
 // while it does. Whoever lost the lease changes nothing any more, whenever it wakes up.
 import { and, asc, eq, gt, inArray, lte, sql } from "drizzle-orm"
 import { type Db, type Statement, rawStatement } from "./client.ts"
-import { type Quota, fitsQuota } from "./quota.ts"
+import { type Charge, type Quota, fits } from "./quota.ts"
 import { resumableParts, resumableUploads, uploads } from "./schema.ts"
 
 export type ResumableRow = typeof resumableUploads.$inferSelect
@@ -11,19 +11,23 @@ export type Lease = { id: string; holder: string }
 /** Adds an upload if its owner has room and not too many open ones, and with it the row that answers for its object. */
 export const insertResumable = (
   db: Db,
-  row: Omit<typeof resumableUploads.$inferInsert, "offsetBytes" | "parts" | "nextPart" | "state" | "holder" | "heldUntilMs">,
+  row: Omit<
+    typeof resumableUploads.$inferInsert,
+    "chargedTo" | "offsetBytes" | "parts" | "nextPart" | "state" | "holder" | "heldUntilMs"
+  >,
+  charge: Charge,
   limits: Quota & { maxOpen: number },
 ): [Statement, Statement] => [
   rawStatement(
     db,
     sql`insert into resumable_uploads
-    (id, owner_id, file_id, object_key, name, type, download_limit, audience, recipients, terms, metadata, expected_sha256, length_bytes, state,
+    (id, owner_id, charged_to, file_id, replaces_version, object_key, name, type, download_limit, audience, recipients, terms, metadata, expected_sha256, length_bytes, state,
      key_id, wrapped_key, commitment, created_at_ms, expires_at_ms)
-    select ${row.id}, ${row.ownerId}, ${row.fileId}, ${row.objectKey}, ${row.name}, ${row.type}, ${row.downloadLimit ?? null},
+    select ${row.id}, ${row.ownerId}, ${charge.userId}, ${row.fileId}, ${row.replacesVersion ?? null}, ${row.objectKey}, ${row.name}, ${row.type}, ${row.downloadLimit ?? null},
       ${row.audience ?? "everyone"}, ${row.recipients ?? null}, ${row.terms ?? null}, ${row.metadata}, ${row.expectedSha256 ?? null}, ${row.lengthBytes ?? null}, 'open',
       ${row.keyId}, ${row.wrappedKey}, ${row.commitment}, ${row.createdAtMs}, ${row.expiresAtMs}
     where (select count(*) from resumable_uploads where owner_id = ${row.ownerId} and state in ('open', 'received')) < ${limits.maxOpen}
-      and ${fitsQuota(row.ownerId, row.lengthBytes ?? 0, limits)}`,
+      and ${fits(charge, row.lengthBytes ?? 0, limits)}`,
   ),
   rawStatement(
     db,
@@ -100,10 +104,10 @@ export const releaseResumable = (db: Db, lease: Lease, isClean: boolean) =>
   )
 
 /** Says how long the upload is, once and for all, if there is room for it; false when it was said before, or is too much. */
-export async function declareLength(db: Db, lease: Lease, ownerId: string, lengthBytes: number, quota: Quota): Promise<boolean> {
+export async function declareLength(db: Db, lease: Lease, charge: Charge, lengthBytes: number, quota: Quota): Promise<boolean> {
   const rows = await db.all(sql`update resumable_uploads set length_bytes = ${lengthBytes}
     where id = ${lease.id} and holder = ${lease.holder} and length_bytes is null
-      and ${fitsQuota(ownerId, lengthBytes, quota, lease.id)} returning id`)
+      and ${fits(charge, lengthBytes, quota, lease.id)} returning id`)
   return rows.length > 0
 }
 
@@ -140,13 +144,13 @@ const mine = ({ id, holder }: Lease) => sql`(select 1 from resumable_uploads whe
 export async function advanceResumable(
   db: Db,
   lease: Lease,
-  ownerId: string,
+  charge: Charge,
   to: Progress,
   quota: Quota,
   nowMs: number,
 ): Promise<boolean> {
   const isAllowed = sql`id = ${lease.id} and holder = ${lease.holder}
-    and (length_bytes is not null or ${fitsQuota(ownerId, to.offsetBytes, quota, lease.id)})`
+    and (length_bytes is not null or ${fits(charge, to.offsetBytes, quota, lease.id)})`
   const results = await db.batch([
     rawStatement(
       db,

@@ -28,7 +28,7 @@ export const replaceVersion = (db: Db, to: Replacement, terms: PublicationTerms)
     sql`${files.deletedAtMs} is null`,
     sql`(${files.ownerId} = ${to.actorId} or exists (select 1 from users m where m.id = ${to.actorId} and m.manages_all_files = 1))`,
     sql`exists (select 1 from uploads u where u.object_key = ${to.objectKey})`,
-    fitsBytes(to.ownerId, to.sizeBytes, terms.quota),
+    fitsBytes(to.ownerId, to.sizeBytes, terms.quota, terms.resumable?.id),
     isHeld(to.actorId, terms),
   )
   return db

@@ -109,7 +109,7 @@ async function publishFile(deps: Deps, draft: Draft, blob: BlobRow, { more, ...h
     return file
   } catch (error) {
     if (!isConstraintFailure(error)) throw error
-    const fault = await quotaFault(deps, ownerId, sizeBytes, held.resumable?.id)
+    const fault = await quotaFault(deps, { userId: ownerId, newFiles: 1 }, sizeBytes, held.resumable?.id)
     if (fault !== null) throw fault
     await requireSender(deps, ownerId)
     return null
@@ -152,15 +152,29 @@ async function publishVersion(
     return file
   } catch (error) {
     if (!isConstraintFailure(error)) throw error
-    const fault = await quotaFault(deps, ownerId, sizeBytes, undefined, 0)
+    const fault = await quotaFault(deps, { userId: ownerId, newFiles: 0 }, sizeBytes, held.resumable?.id)
     if (fault !== null) throw fault
-    const { managesAllFiles } = await requireSender(deps, actorId)
-    const { file: current } = await findOwnFile(deps, { userId: actorId, managesAllFiles: managesAllFiles === 1 }, fileId)
-    requireThere(current)
-    if (current.version !== old.version)
-      throw new AppError("version_conflict", {
-        detail: "Another version came first; this one was not kept. Look at it, and send yours again.",
-      })
+    await requireReplaceable(deps, actorId, fileId, old.version)
     return null
   }
+}
+
+/**
+ * The file, and its current bytes, that somebody sends the next version of.
+ * @param version - the one that it shall take the place of
+ * @throws AppError `forbidden`, `not_found`, `file_deleted`, or `version_conflict` when another version came first
+ */
+export async function requireReplaceable(
+  deps: Pick<Powers, "db">,
+  actorId: string,
+  fileId: string,
+  version: number,
+): Promise<SealedRow> {
+  const { managesAllFiles } = await requireSender(deps, actorId)
+  const current = await findOwnFile(deps, { userId: actorId, managesAllFiles: managesAllFiles === 1 }, fileId)
+  requireThere(current.file)
+  if (current.file.version === version) return current
+  throw new AppError("version_conflict", {
+    detail: "Another version came first; this one was not kept. Look at it, and send yours again.",
+  })
 }

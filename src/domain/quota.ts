@@ -1,25 +1,21 @@
 // What one operations user may store. The statements that take room check it themselves, exactly (db/quota.ts); here a
 // request hears early, and in words.
-import { readUsage } from "../db/quota.ts"
+import { type Charge, readUsage } from "../db/quota.ts"
 import { AppError } from "../errors.ts"
 import type { Powers } from "./powers.ts"
 
 type Deps = Pick<Powers, "db" | "policy">
 
-/**
- * Is there room for one more file of that size? Says so in words if not, else null.
- * @param newFiles - 0 where the bytes are for another version of a file that is there
- */
+/** Is there room for that many bytes more, and a file more where they are one? Says so in words if not, else null. */
 export async function quotaFault(
   deps: Deps,
-  ownerId: string,
+  { userId, newFiles }: Charge,
   sizeBytes: number,
   exceptUploadId?: string,
-  newFiles: 0 | 1 = 1,
 ): Promise<AppError | null> {
   const { quotaBytes, quotaFiles } = deps.policy
   if (quotaBytes === 0 && quotaFiles === 0) return null
-  const usage = await readUsage(deps.db, ownerId, exceptUploadId)
+  const usage = await readUsage(deps.db, userId, exceptUploadId)
   if (quotaFiles > 0 && newFiles > 0 && usage.files >= quotaFiles) {
     const detail = `You have ${String(usage.files)} files, trash and uploads under way included, and may have ${String(quotaFiles)}. Delete some first.`
     return new AppError("quota_exceeded", { detail, reason: "files" })
@@ -35,7 +31,7 @@ export async function quotaFault(
  * Refuses before any bytes are taken what could not be kept.
  * @throws AppError `quota_exceeded`
  */
-export async function requireQuota(deps: Deps, ownerId: string, sizeBytes: number, newFiles: 0 | 1 = 1): Promise<void> {
-  const fault = await quotaFault(deps, ownerId, sizeBytes, undefined, newFiles)
+export async function requireQuota(deps: Deps, charge: Charge, sizeBytes: number): Promise<void> {
+  const fault = await quotaFault(deps, charge, sizeBytes)
   if (fault !== null) throw fault
 }

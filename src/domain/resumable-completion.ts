@@ -19,7 +19,7 @@ import { digestMismatch } from "./digests.ts"
 import { requireCleanScan, requireDocument } from "./document-check.ts"
 import type { MemoryLease } from "./memory.ts"
 import type { Powers } from "./powers.ts"
-import { blobRow, publish } from "./publication.ts"
+import { blobRow, publish, requireReplaceable } from "./publication.ts"
 import { type HeldUpload, holding } from "./resumable-lease.ts"
 import { keepVerdict, locked, termsOfUpload } from "./resumable-state.ts"
 import type { UploadTrace } from "./upload-traces.ts"
@@ -35,6 +35,10 @@ const REFUSALS: readonly ErrorCode[] = [
   "digest_mismatch",
   "upload_lost",
   "forbidden",
+  // Of a version: its file is gone, in the trash, or has another one by now.
+  "not_found",
+  "file_deleted",
+  "version_conflict",
 ]
 const MIN_MEMORY_BYTES = 2 * SEGMENT_BYTES
 const MAX_MEMORY_BYTES = 8 * SEGMENT_BYTES
@@ -89,6 +93,9 @@ async function checkAndPublish(deps: CompletionDeps, held: HeldUpload, memory: M
   if (row.lengthBytes === null || row.multipartId === null || wrappedKey === null || commitment === null) {
     throw new TypeError("a received upload has a length, a key and parts")
   }
+  // First: where nothing can come of it, nothing needs to be read.
+  const replaces =
+    row.replacesVersion === null ? undefined : await requireReplaceable(deps, row.ownerId, row.fileId, row.replacesVersion)
   const parts = await listResumableParts(deps.db, row.id)
   const isWhole = await deps.blobs.completeMultipart(row.objectKey, row.multipartId, parts, sealedFileBytes(row.lengthBytes))
   if (!isWhole) throw new AppError("upload_lost", { detail: "Parts of the upload are gone from the store. Start it again." })
@@ -99,6 +106,7 @@ async function checkAndPublish(deps: CompletionDeps, held: HeldUpload, memory: M
     name: { name: row.name, type: row.type },
     downloadLimit: row.downloadLimit,
     ...termsOfUpload(row),
+    ...(replaces === undefined ? {} : { replaces }),
   }
   const wrapped = { keyId: row.keyId, wrappedKey, commitment }
   const unhashed = blobRow(draft, { sizeBytes: row.lengthBytes, ...UNKNOWN, wrapped })

@@ -7,8 +7,7 @@ import { type Lease, type ResumableRow, claimResumable, releaseResumable, renewR
 import { AppError } from "../errors.ts"
 import { newId } from "../ids.ts"
 import type { Powers } from "./powers.ts"
-import { FIRST_VERSION } from "./publication.ts"
-import { type OpenUpload, conflict, locked, requireUpload } from "./resumable-state.ts"
+import { type OpenUpload, conflict, locked, requireUpload, sealedAs } from "./resumable-state.ts"
 
 /** How long a request is believed to live after the last sign of it. Short: stock clients try again for some seconds. */
 export const LEASE_MS = 8_000
@@ -34,11 +33,10 @@ export type HeldUpload = {
 async function unwrapKey(deps: LeaseDeps, row: ResumableRow): Promise<CryptoKey> {
   const wrappedKey = fromHex(row.wrappedKey)
   const commitment = fromHex(row.commitment)
-  const version = { fileId: row.fileId, fileVersion: FIRST_VERSION }
   const fileKey =
     wrappedKey === null || commitment === null
       ? "broken"
-      : await unwrapFileKey(deps.keys.masterKeys, version, { keyId: row.keyId, wrappedKey, commitment })
+      : await unwrapFileKey(deps.keys.masterKeys, sealedAs(row), { keyId: row.keyId, wrappedKey, commitment })
   if (fileKey === "unknown_key") {
     deps.log("master_key_missing", { keyId: row.keyId, remedy: "add this key id to MASTER_KEYS again" })
     throw new AppError("key_unavailable", { detail: "The key for this upload is not available at the moment." })

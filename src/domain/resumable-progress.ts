@@ -6,10 +6,9 @@ import { type Progress, advanceResumable, setResumableMultipart } from "../db/re
 import { discardObject } from "./files.ts"
 import { type PartWriter, createPartWriter } from "./parts.ts"
 import type { Powers } from "./powers.ts"
-import { FIRST_VERSION } from "./publication.ts"
 import { quotaFault } from "./quota.ts"
 import type { HeldUpload } from "./resumable-lease.ts"
-import { expiryOf, locked } from "./resumable-state.ts"
+import { chargeOf, expiryOf, locked, sealedAs } from "./resumable-state.ts"
 
 type ProgressDeps = Pick<Powers, "db" | "blobs" | "now" | "policy" | "afterwards" | "log">
 
@@ -44,8 +43,8 @@ export function createProgress(deps: ProgressDeps, held: HeldUpload, sealed: Byt
 
   async function move(to: Pick<Progress, "offsetBytes" | "tailKey" | "state">, heldUntilMs: number | null): Promise<void> {
     const progress = { ...to, ...there, heldUntilMs, expiresAtMs: expiryOf(deps, row.createdAtMs) }
-    if (!(await advanceResumable(deps.db, lease, row.ownerId, progress, deps.policy, deps.now()))) {
-      throw (await quotaFault(deps, row.ownerId, to.offsetBytes, row.id)) ?? locked()
+    if (!(await advanceResumable(deps.db, lease, chargeOf(row), progress, deps.policy, deps.now()))) {
+      throw (await quotaFault(deps, chargeOf(row), to.offsetBytes, row.id)) ?? locked()
     }
     there.stored = []
     if (tailKey !== null && tailKey !== to.tailKey) deps.afterwards(discardObject(deps, tailKey))
@@ -53,7 +52,7 @@ export function createProgress(deps: ProgressDeps, held: HeldUpload, sealed: Byt
   }
 
   async function startWriter(): Promise<PartWriter> {
-    const seal = { fileKey, version: { fileId: row.fileId, fileVersion: FIRST_VERSION } }
+    const seal = { fileKey, version: sealedAs(row) }
     return createPartWriter(deps, await multipartOf(deps, held), seal, sealed, async ({ partNumber, etag }, placed) => {
       there.stored.push({ number: partNumber, etag })
       there.parts = placed.index + 1

@@ -11,12 +11,21 @@ import { type ContentDeps } from "./content.ts"
 import { requireStart } from "./document-check.ts"
 import { type PartBuffers, admitUpload, cutIntoParts } from "./parts.ts"
 import type { Powers } from "./powers.ts"
-import { FIRST_VERSION, newObjectKey } from "./publication.ts"
+import { newObjectKey } from "./publication.ts"
 import { quotaFault } from "./quota.ts"
 import { completeUpload, refusing } from "./resumable-completion.ts"
 import { type HeldUpload, holding } from "./resumable-lease.ts"
 import { type UploadProgress, createProgress } from "./resumable-progress.ts"
-import { type OpenUpload, type ResumableView, conflict, locked, requireUpload, viewOf } from "./resumable-state.ts"
+import {
+  type OpenUpload,
+  type ResumableView,
+  chargeOf,
+  conflict,
+  locked,
+  requireUpload,
+  sealedAs,
+  viewOf,
+} from "./resumable-state.ts"
 import { openTail, storeTail } from "./tails.ts"
 import type { UploadTrace } from "./upload-traces.ts"
 
@@ -78,8 +87,8 @@ export async function receivePatch(deps: ReceiptDeps, ownerId: string, id: strin
 
 async function declare(deps: ReceiptDeps, held: HeldUpload, lengthBytes: number): Promise<void> {
   const { row, lease } = held
-  if (!(await declareLength(deps.db, lease, row.ownerId, lengthBytes, deps.policy))) {
-    throw (await quotaFault(deps, row.ownerId, lengthBytes, row.id)) ?? locked()
+  if (!(await declareLength(deps.db, lease, chargeOf(row), lengthBytes, deps.policy))) {
+    throw (await quotaFault(deps, chargeOf(row), lengthBytes, row.id)) ?? locked()
   }
   row.lengthBytes = lengthBytes
 }
@@ -192,7 +201,7 @@ async function storeEnd(
 
 const tailSeal = ({ row, fileKey }: HeldUpload, partIndex: number, lengthBytes: number) => ({
   fileKey,
-  name: { fileId: row.fileId, fileVersion: FIRST_VERSION, partIndex, lengthBytes },
+  name: { ...sealedAs(row), partIndex, lengthBytes },
 })
 
 /** Saves taking the rest of what can be no document. */

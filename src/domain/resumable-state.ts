@@ -1,10 +1,12 @@
 // How a resumable upload stands: what its owner sees of it, what may still be done with it, and how long it waits.
+import type { Charge } from "../db/quota.ts"
 import { type ResumableRow, findResumable } from "../db/resumable-uploads.ts"
 import type { ResumableState } from "../db/schema.ts"
 import { AppError, type AppErrorOptions, type ErrorCode } from "../errors.ts"
 import type { ChosenAudience } from "./audiences.ts"
 import { NOTIFICATIONS } from "./notifications.ts"
 import type { Powers } from "./powers.ts"
+import { FIRST_VERSION } from "./publication.ts"
 import type { NewFile } from "./uploads.ts"
 
 const RETRY_AFTER_SECONDS = 2
@@ -24,8 +26,10 @@ export type ResumableView = {
   metadata: string
   createdAtMs: number
   expiresAtMs: number
-  /** The file that it has become. */
+  /** The file that it has become, or become a version of. */
   fileId: string | null
+  /** The file that it is to be the next version of; null for a new file. */
+  replaces: string | null
 }
 
 export const viewOf = (row: ResumableRow): ResumableView => ({
@@ -38,6 +42,19 @@ export const viewOf = (row: ResumableRow): ResumableView => ({
   createdAtMs: row.createdAtMs,
   expiresAtMs: row.expiresAtMs,
   fileId: row.state === "done" ? row.fileId : null,
+  replaces: row.replacesVersion === null ? null : row.fileId,
+})
+
+/** What its bytes are sealed as. */
+export const sealedAs = ({ fileId, replacesVersion }: Pick<ResumableRow, "fileId" | "replacesVersion">) => ({
+  fileId,
+  fileVersion: replacesVersion === null ? FIRST_VERSION : replacesVersion + 1,
+})
+
+/** What it takes room of. */
+export const chargeOf = ({ chargedTo, replacesVersion }: ResumableRow): Charge => ({
+  userId: chargedTo,
+  newFiles: replacesVersion === null ? 1 : 0,
 })
 
 /** Until when an upload waits, after a sign of life. */

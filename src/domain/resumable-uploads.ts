@@ -4,6 +4,7 @@ import { toHex } from "../crypto/bytes.ts"
 import { createFileKey } from "../crypto/file-key.ts"
 import { runBatch } from "../db/client.ts"
 import {
+  type ResumableRow,
   countOpenResumables,
   deleteResumable,
   releaseResumableObjects,
@@ -14,11 +15,13 @@ import {
 import { AppError } from "../errors.ts"
 import { newId } from "../ids.ts"
 import { requireRecipients } from "./audiences.ts"
+import type { Charge } from "../db/quota.ts"
 import { parseDocumentName } from "./document-name.ts"
 import { requireFuture } from "./file-life.ts"
+import { findOwnFile, requireThere } from "./files.ts"
 import { tooLarge } from "./parts.ts"
 import type { Powers } from "./powers.ts"
-import { FIRST_VERSION, newObjectKey } from "./publication.ts"
+import { newObjectKey } from "./publication.ts"
 import { quotaFault } from "./quota.ts"
 import { type CompletionDeps, completeUpload } from "./resumable-completion.ts"
 import { holding } from "./resumable-lease.ts"
@@ -29,10 +32,13 @@ import {
   isLeased,
   locked,
   requireUpload,
+  sealedAs,
   termColumns,
   viewOf,
 } from "./resumable-state.ts"
+import type { Caller } from "./sessions.ts"
 import { giveUpObjects } from "./uploads.ts"
+import { requireTypeOf } from "./versions.ts"
 
 export type { ResumableView }
 
@@ -40,9 +46,10 @@ export type { ResumableView }
 export const MAX_OPEN_UPLOADS = 100
 
 export type NewUpload = {
-  ownerId: string
-  /** The name as the client gave it. */
-  sentName: string
+  /** The name as the client gave it; null only for a version. */
+  sentName: string | null
+  /** The file that it is to be the next version of. */
+  replaces: string | null
   /** Null where the client will say it later. */
   lengthBytes: number | null
   downloadLimit: number | null
@@ -55,21 +62,37 @@ export type NewUpload = {
 
 type CreateDeps = Pick<Powers, "db" | "keys" | "now" | "policy">
 
+/** What an upload is to be: a new file, or the next version of one. */
+async function subjectOf(deps: CreateDeps, caller: Caller, { sentName, replaces }: NewUpload) {
+  if (replaces === null) {
+    const charge: Charge = { userId: caller.userId, newFiles: 1 }
+    return { ...parseDocumentName(sentName ?? ""), fileId: newId(), replacesVersion: null, charge }
+  }
+  const { file } = await findOwnFile(deps, caller, replaces)
+  requireThere(file)
+  requireTypeOf(file, sentName)
+  const charge: Charge = { userId: file.ownerId, newFiles: 0 }
+  return { name: file.name, type: file.type, fileId: file.id, replacesVersion: file.version, charge }
+}
+
 /**
  * Begins an upload and takes room for it.
- * @throws AppError `unsupported_document`, `validation_failed`, `payload_too_large`, `quota_exceeded`, `too_many_uploads`
+ * @throws AppError `unsupported_document`, `validation_failed`, `payload_too_large`, `quota_exceeded`, `too_many_uploads`; of a
+ *   version also `not_found`, `file_deleted`
  */
-export async function createUpload(deps: CreateDeps, upload: NewUpload): Promise<ResumableView> {
-  const { name, type } = parseDocumentName(upload.sentName)
-  const { lengthBytes, ownerId, terms } = upload
+export async function createUpload(deps: CreateDeps, caller: Caller, upload: NewUpload): Promise<ResumableView> {
+  const { charge, ...subject } = await subjectOf(deps, caller, upload)
+  const { lengthBytes, terms } = upload
+  const { userId: ownerId } = caller
   const { maxFileBytes } = deps.policy
   if (lengthBytes !== null && lengthBytes > maxFileBytes) throw tooLarge(maxFileBytes)
   requireFuture(deps, terms.expiresAtMs)
   await requireRecipients(deps, terms.audience)
-  const [id, fileId, createdAtMs] = [newId(), newId(), deps.now()]
-  const { wrapped } = await createFileKey(deps.keys.masterKeys, { fileId, fileVersion: FIRST_VERSION })
+  const [id, createdAtMs] = [newId(), deps.now()]
+  const { wrapped } = await createFileKey(deps.keys.masterKeys, sealedAs(subject))
   const row = {
-    ...{ id, ownerId, fileId, objectKey: newObjectKey(), name, type, createdAtMs, lengthBytes },
+    ...subject,
+    ...{ id, ownerId, objectKey: newObjectKey(), createdAtMs, lengthBytes },
     downloadLimit: upload.downloadLimit,
     ...termColumns(terms),
     metadata: upload.metadata,
@@ -79,10 +102,10 @@ export async function createUpload(deps: CreateDeps, upload: NewUpload): Promise
     commitment: toHex(wrapped.commitment),
     expiresAtMs: expiryOf(deps, createdAtMs),
   }
-  await runBatch(deps.db, insertResumable(deps.db, row, { ...deps.policy, maxOpen: MAX_OPEN_UPLOADS }))
+  await runBatch(deps.db, insertResumable(deps.db, row, charge, { ...deps.policy, maxOpen: MAX_OPEN_UPLOADS }))
   const created = await findResumable(deps.db, ownerId, id)
   if (created !== undefined) return viewOf(created)
-  const fault = await quotaFault(deps, ownerId, lengthBytes ?? 0)
+  const fault = await quotaFault(deps, charge, lengthBytes ?? 0)
   if (fault !== null) throw fault
   const open = await countOpenResumables(deps.db, ownerId)
   const detail = `You have ${String(open)} open uploads and may have ${String(MAX_OPEN_UPLOADS)}. Finish or cancel some first.`
@@ -127,13 +150,16 @@ export async function cancelUpload(
   id: string,
 ): Promise<void> {
   const found = await requireUpload(deps, ownerId, id)
-  if (found.state === "done") throw complete(found.fileId)
+  if (found.state === "done") throw complete(found)
   const ending = { ownerId }
   await runBatch(deps.db, [releaseResumableObjects(deps.db, id, ending, deps.now()), deleteResumable(deps.db, id, ending)])
   const left = await findResumable(deps.db, ownerId, id)
-  if (left?.state === "done") throw complete(left.fileId)
+  if (left?.state === "done") throw complete(left)
   deps.afterwards(giveUpObjects(deps, [found.objectKey, found.tailKey]))
 }
 
-const complete = (fileId: string): AppError =>
-  new AppError("upload_complete", { detail: `The upload is complete. Delete its file: DELETE /api/ops/files/${fileId}` })
+function complete({ fileId, replacesVersion }: ResumableRow): AppError {
+  const it = replacesVersion === null ? "Delete its file" : `It is version ${String(replacesVersion + 1)} of a file. Send another`
+  const call = replacesVersion === null ? `DELETE /api/ops/files/${fileId}` : `PUT /api/ops/files/${fileId}/content`
+  return new AppError("upload_complete", { detail: `The upload is complete. ${it}: ${call}` })
+}

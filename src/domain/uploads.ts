@@ -15,7 +15,7 @@ import {
   listUploadsBefore,
   setMultipartId,
 } from "../db/uploads.ts"
-import { AppError, fieldError } from "../errors.ts"
+import { AppError } from "../errors.ts"
 import { memorySource } from "../office/byte-source.ts"
 import type { StoredPart } from "../blobs/store.ts"
 import { FOR_EVERYONE, type ChosenAudience } from "./audiences.ts"
@@ -31,6 +31,7 @@ import type { Notification } from "./notifications.ts"
 import { type Part, type PartBuffers, admitUpload, createPartWriter, cutIntoParts } from "./parts.ts"
 import type { Powers } from "./powers.ts"
 import { type Draft, type Occasion, blobRow, newObjectKey, publish, versionOf } from "./publication.ts"
+import { requireTypeOf } from "./versions.ts"
 import { SEEN_BYTES, type SeenEntries, blocksOf, createSeenEntries } from "./seen-entries.ts"
 import { newId } from "../ids.ts"
 
@@ -90,8 +91,7 @@ export async function receiveVersion(
 ): Promise<ListedFile> {
   const { id: fileId, name, type, downloadLimit } = replaces.file
   requireThere(replaces.file)
-  if (sentName !== null && parseDocumentName(sentName).type !== type)
-    throw fieldError("file", "type_changed", `This file is a .${type}, and so must its next version be.`)
+  requireTypeOf(replaces.file, sentName)
   const known = { fileId, objectKey: newObjectKey(), ownerId: sent.senderId, name: { name, type }, downloadLimit }
   return receive(deps, { ...known, audience: FOR_EVERYONE, replaces }, sent)
 }

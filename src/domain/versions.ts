@@ -8,9 +8,10 @@ import {
   listVersions,
   selectVersion,
 } from "../db/versions.ts"
-import { AppError } from "../errors.ts"
+import { AppError, fieldError } from "../errors.ts"
 import { auditEvent } from "./audit.ts"
 import { type Listing, cursorAfter, cutPage, positionAt } from "./cursor.ts"
+import { parseDocumentName } from "./document-name.ts"
 import { type SealedRow, discardObject, findOwnFile, mayManage } from "./files.ts"
 import type { Powers } from "./powers.ts"
 import type { Caller } from "./sessions.ts"
@@ -42,6 +43,15 @@ export async function pageOfVersions(
     isCurrent: row.version === file.version,
   }))
   return { versions, nextCursor: await cursorAfter(deps, listing, next) }
+}
+
+/**
+ * The name that the next version of a file was sent under only matters for its type.
+ * @throws AppError `validation_failed`, or as for every name
+ */
+export function requireTypeOf({ type }: Pick<SealedRow["file"], "type">, sentName: string | null): void {
+  if (sentName !== null && parseDocumentName(sentName).type !== type)
+    throw fieldError("file", "type_changed", `This file is a .${type}, and so must its next version be.`)
 }
 
 const notFound = (): AppError => new AppError("not_found", { detail: "There is no such version of this file." })

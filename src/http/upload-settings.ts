@@ -4,7 +4,7 @@ import { z } from "zod"
 import { type ChosenAudience, FOR_EVERYONE } from "../domain/audiences.ts"
 import { NOTIFICATIONS } from "../domain/notifications.ts"
 import { fieldError } from "../errors.ts"
-import { descriptionField, downloadLimitText, idsParameter, timeField, wordField } from "./fields.ts"
+import { descriptionField, downloadLimitText, idField, idsParameter, timeField, wordField } from "./fields.ts"
 import { MAX_CLIENTS, MAX_GROUPS } from "./routes/audiences.ts"
 import { notifyParameter } from "./routes/notifications.ts"
 import { requireFields } from "./validate.ts"
@@ -20,18 +20,22 @@ export const uploadSettings = z.strictObject({
 })
 export type UploadSettings = z.output<typeof uploadSettings>
 
+/** The same for an upload that takes many requests, which may also be the next version of a file. */
+export const creationSettings = uploadSettings.extend({ replaces: idField.optional() })
+type CreationSettings = z.output<typeof creationSettings>
+
 /**
  * Settings of which some stand in the address and some in metadata, each once.
  * @param textOf - the text in metadata under a name, or null
  * @throws AppError `validation_failed`
  */
-export function withSettingsOf(query: UploadSettings, textOf: (name: string) => string | null): UploadSettings {
-  const texts = uploadSettings
+export function withSettingsOf(query: CreationSettings, textOf: (name: string) => string | null): CreationSettings {
+  const texts = creationSettings
     .keyof()
     .options.map((name) => [name, textOf(name)] as const)
     .filter(([, text]) => text !== null)
   for (const [name] of texts) if (query[name] !== undefined) throw fieldError(name, "repeated", "Give this once.")
-  return { ...query, ...requireFields(uploadSettings, Object.fromEntries(texts)) }
+  return { ...query, ...requireFields(creationSettings, Object.fromEntries(texts)) }
 }
 
 /** Naming somebody means them alone; naming nobody, everyone. */

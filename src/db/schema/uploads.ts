@@ -30,8 +30,12 @@ export const resumableUploads = sqliteTable(
     ownerId: text("owner_id")
       .notNull()
       .references(() => users.id),
-    /** What the file will be called. */
+    /** Whose quota it counts against: its owner's, or, of a version, that of its file's owner. */
+    chargedTo: text("charged_to").notNull().default(""),
+    /** The file that it will be, or, with `replaces_version`, that it will be a version of. */
     fileId: text("file_id").notNull(),
+    /** The version of a file that it takes the place of; null for a new file. */
+    replacesVersion: integer("replaces_version"),
     objectKey: text("object_key").notNull(),
     name: text().notNull(),
     type: text({ enum: ["docx", "xlsx", "pptx"] }).notNull(),
@@ -74,6 +78,7 @@ export const resumableUploads = sqliteTable(
   },
   (table) => [
     index("resumable_uploads_owner").on(table.ownerId, table.state),
+    index("resumable_uploads_charged").on(table.chargedTo, table.state),
     index("resumable_uploads_expiry").on(table.expiresAtMs),
     uniqueIndex("resumable_uploads_object").on(table.objectKey),
     index("resumable_uploads_tail").on(table.tailKey),

@@ -19,7 +19,7 @@ import {
   parseMetadata,
 } from "../../protocol/tus.ts"
 import type { AppEnv, GuardedEnv } from "../types.ts"
-import { type UploadSettings, termsOf, uploadSettings, withSettingsOf } from "../upload-settings.ts"
+import { type UploadSettings, creationSettings, termsOf, withSettingsOf } from "../upload-settings.ts"
 import { pathId, requireFields, singleParameters } from "../validate.ts"
 
 type GuardedContext = Context<GuardedEnv>
@@ -45,8 +45,8 @@ function announcedLength(c: GuardedContext): number | null {
 }
 
 /** The name, and what else the file is published with: from Upload-Metadata, or from the address. */
-function metadataOf(c: GuardedContext): UploadSettings & { sentName: string } {
-  const query = requireFields(uploadSettings, c.req.query())
+function metadataOf(c: GuardedContext): { sentName: string | null; replaces: string | null; settings: UploadSettings } {
+  const query = requireFields(creationSettings, c.req.query())
   const pairs = parseMetadata(c.req.header("upload-metadata"))
   if (pairs === "malformed") throw malformed("Upload-Metadata must be pairs of a key and a Base64 value, each key once.")
   const text = (key: string): string | null => {
@@ -59,8 +59,13 @@ function metadataOf(c: GuardedContext): UploadSettings & { sentName: string } {
     }
   }
   const sentName = text("filename")
-  if (sentName === null) throw fieldError("file", "name_missing", "Give the file's name as filename in Upload-Metadata.")
-  return { sentName, ...withSettingsOf(query, text) }
+  const { replaces = null, ...settings } = withSettingsOf(query, text)
+  if (sentName === null && replaces === null)
+    throw fieldError("file", "name_missing", "Give the file's name as filename in Upload-Metadata.")
+  const [other] = Object.keys(settings)
+  if (replaces !== null && other !== undefined)
+    throw fieldError(other, "contradiction", "A new version has the name, recipients and terms of its file: change them there.")
+  return { sentName, replaces, settings }
 }
 
 const isTusBody = (c: GuardedContext): boolean => (c.req.header("content-type") ?? "").trim().toLowerCase() === TUS_CONTENT_TYPE
@@ -133,12 +138,13 @@ const uploadJson = (c: GuardedContext, upload: ResumableView) => ({
   createdAt: new Date(upload.createdAtMs).toISOString(),
   expiresAt: new Date(upload.expiresAtMs).toISOString(),
   fileId: upload.fileId,
+  replaces: upload.replaces,
 })
 
 async function create(c: GuardedContext): Promise<Response> {
   if (c.req.header("upload-concat") !== undefined) throw malformed("Upload-Concat is not supported here.")
   const lengthBytes = announcedLength(c)
-  const { sentName, ...settings } = metadataOf(c)
+  const { settings, ...named } = metadataOf(c)
   const [downloadLimit, terms] = [settings.downloadLimit ?? null, termsOf(settings)]
   const bodyBytes = contentLength(c)
   const hasBody = bodyBytes !== 0
@@ -150,8 +156,8 @@ async function create(c: GuardedContext): Promise<Response> {
   const expectedSha256 = requireSha256(c.req.raw.headers)
   const { userId: ownerId } = c.var.caller
   const metadata = c.req.header("upload-metadata") ?? ""
-  const wanted = { ownerId, sentName, lengthBytes, downloadLimit, terms, metadata, expectedSha256 }
-  let upload = await createUpload(c.var.deps, wanted)
+  const wanted = { ...named, lengthBytes, downloadLimit, terms, metadata, expectedSha256 }
+  let upload = await createUpload(c.var.deps, c.var.caller, wanted)
   c.header("Location", urlOf(c, upload))
   // An upload of no bytes is complete at once.
   if (hasBody || lengthBytes === 0) {

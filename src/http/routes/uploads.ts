@@ -27,7 +27,7 @@ async function textOf(part: FormPart): Promise<string> {
 }
 
 const requireRoom = (c: DocumentContext, audience: ChosenAudience) => async (atLeastBytes: number) => {
-  await requireQuota(c.var.deps, c.var.caller.userId, atLeastBytes)
+  await requireQuota(c.var.deps, { userId: c.var.caller.userId, newFiles: 1 }, atLeastBytes)
   await requireRecipients(c.var.deps, audience)
 }
 

@@ -30,7 +30,7 @@ const versionJson = (version: FileVersion) => ({
 const requireRoom =
   (c: DocumentContext, { file }: SealedRow) =>
   (atLeastBytes: number): Promise<void> =>
-    requireQuota(c.var.deps, file.ownerId, atLeastBytes, 0)
+    requireQuota(c.var.deps, { userId: file.ownerId, newFiles: 0 }, atLeastBytes)
 
 async function answer(
   c: DocumentContext,
