@@ -155,6 +155,28 @@ const habits: Habit[] = [
       ),
     ],
   ],
+  ...(["docx", "xlsx"] as const).map((type): Habit => [
+    "Apple Pages and Numbers: properties of nothing, defaults for all that there may be, content types last",
+    type,
+    [
+      entry("_rels/.rels", rels(type).replace("\r\n", "")),
+      entry(
+        "docProps/app.xml",
+        `${DECLARATION.trim()}<Properties xmlns="${OFFICE.replace("relationships", "extended-properties")}"/>`,
+      ),
+      main(type),
+      // The first sheet has no number.
+      entry(`${MAIN[type].slice(0, MAIN[type].indexOf("/"))}/worksheets/sheet.xml`, "<a/>"),
+      entry(
+        "[Content_Types].xml",
+        types(
+          type,
+          appType,
+          `${defaults}<Default Extension="jpg" ContentType="image/jpg"/><Default Extension="mov" ContentType="application/movie"/><Default Extension="bin" ContentType="${OPEN_XML}.wordprocessingml.printerSettings"/><Default Extension="vml" ContentType="${OPEN_XML}.vmlDrawing"/><Default Extension="xlsx" ContentType="${OPEN_XML}.spreadsheetml.sheet"/>`,
+        ),
+      ),
+    ],
+  ]),
   ...(["docx", "pptx"] as const).map((type): Habit => [
     "WPS Office: folders, custom properties",
     type,
