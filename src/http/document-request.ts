@@ -111,6 +111,16 @@ function idempotencyKey(c: DocumentContext): string | null {
 const atLeast = (atMostBytes: number, overheadBytes: number): number =>
   Number.isFinite(atMostBytes) ? Math.max(0, atMostBytes - overheadBytes) : 0
 
+/**
+ * Waits for work that goes on when the client hangs up: else the runtime may end it at any `await`, and leave behind what
+ * it has stored and the key that it holds.
+ */
+async function toItsEnd<T>(c: DocumentContext, work: () => Promise<T>): Promise<T> {
+  const working = work()
+  c.var.deps.afterwards(working.catch(() => undefined))
+  return working
+}
+
 type Form = {
   /** What must hold before any of the body is read; told the least that the document can have. */
   before: (atLeastBytes: number) => Promise<void>
@@ -146,14 +156,16 @@ export async function receiveForm(c: DocumentContext, { before, takeSetting, rec
   // A document refused halfway is still taken to its end, so that the client hears why.
   const drainBytes = c.var.deps.policy.maxFileBytes + MULTIPART_OVERHEAD_BYTES
   const parts = readMultipart(content === null ? body : watched(body, content.seeForm), boundary, drainBytes)
-  try {
-    const { part, sentName } = await filePart(parts, takeSetting)
-    const chunks = onlyPart(part, parts, content?.check ?? ignore, content?.seeFile ?? ignore)
-    const { userId: senderId } = c.var.caller
-    return await receive({ senderId, chunks, atMostBytes, expected, idempotencyKey: key }, sentName)
-  } finally {
-    await parts.return()
-  }
+  return toItsEnd(c, async () => {
+    try {
+      const { part, sentName } = await filePart(parts, takeSetting)
+      const chunks = onlyPart(part, parts, content?.check ?? ignore, content?.seeFile ?? ignore)
+      const { userId: senderId } = c.var.caller
+      return await receive({ senderId, chunks, atMostBytes, expected, idempotencyKey: key }, sentName)
+    } finally {
+      await parts.return()
+    }
+  })
 }
 
 /** Takes a document that is the body. */
@@ -174,12 +186,14 @@ export async function receiveBody(
   const atMostBytes = announcedBytes(c, 0)
   await before(atLeast(atMostBytes, 0))
   const source = createBodySource((c.req.raw.body ?? new Blob([]).stream()) as ReadableStream<Uint8Array>)
-  try {
-    const { userId: senderId } = c.var.caller
-    return await receive({ senderId, chunks: wholeBody(source, content), atMostBytes, expected, idempotencyKey: key })
-  } finally {
-    await source.close(c.var.deps.policy.maxFileBytes)
-  }
+  return toItsEnd(c, async () => {
+    try {
+      const { userId: senderId } = c.var.caller
+      return await receive({ senderId, chunks: wholeBody(source, content), atMostBytes, expected, idempotencyKey: key })
+    } finally {
+      await source.close(c.var.deps.policy.maxFileBytes)
+    }
+  })
 }
 
 async function* wholeBody(source: BodySource, content: ReturnType<typeof contentDigestCheck>): AsyncGenerator<Uint8Array, void> {

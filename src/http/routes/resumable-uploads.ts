@@ -180,7 +180,10 @@ async function remove(c: GuardedContext): Promise<Response> {
 }
 
 async function head(c: GuardedContext): Promise<Response> {
-  const upload = await inspectUpload(c.var.deps, c.var.caller.userId, uploadId(c))
+  const inspecting = inspectUpload(c.var.deps, c.var.caller.userId, uploadId(c))
+  // It may finish the upload, and goes on with that when the client hangs up.
+  c.var.deps.afterwards(inspecting.catch(() => undefined))
+  const upload = await inspecting
   standing(c, upload)
   if (upload.lengthBytes === null) c.header("Upload-Defer-Length", "1")
   else c.header("Upload-Length", String(upload.lengthBytes))
