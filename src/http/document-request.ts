@@ -2,6 +2,7 @@
 // as it streams in, with the digests that were announced; nothing of it is kept here.
 import type { Context } from "hono"
 import { type ExpectedDigests, createDigests, digestMismatch } from "../domain/digests.ts"
+import { isAnswered } from "../domain/idempotency.ts"
 import { tooLarge } from "../domain/parts.ts"
 import type { SentDocument } from "../domain/uploads.ts"
 import { AppError, fieldError } from "../errors.ts"
@@ -107,6 +108,15 @@ function idempotencyKey(c: DocumentContext): string | null {
   return key
 }
 
+/** Asks `before`, unless the request is a repeat of one that was answered: it takes no room and is answered alike. */
+async function unlessAnswered(c: DocumentContext, key: string | null, before: () => Promise<void>): Promise<void> {
+  try {
+    await before()
+  } catch (error) {
+    if (key === null || !(await isAnswered(c.var.deps, c.var.caller.userId, key))) throw error
+  }
+}
+
 /** The least that the document can have, as far as the request says: it may be smaller than the form around it. */
 const atLeast = (atMostBytes: number, overheadBytes: number): number =>
   Number.isFinite(atMostBytes) ? Math.max(0, atMostBytes - overheadBytes) : 0
@@ -152,7 +162,7 @@ export async function receiveForm(c: DocumentContext, { before, takeSetting, rec
   const atMostBytes = announcedBytes(c, MULTIPART_OVERHEAD_BYTES)
   const body = c.req.raw.body as ReadableStream<Uint8Array> | null
   if (body === null) throw fieldError("file", "missing", "Send the document in the field `file`.")
-  await before(atLeast(atMostBytes, MULTIPART_OVERHEAD_BYTES))
+  await unlessAnswered(c, key, () => before(atLeast(atMostBytes, MULTIPART_OVERHEAD_BYTES)))
   // A document refused halfway is still taken to its end, so that the client hears why.
   const drainBytes = c.var.deps.policy.maxFileBytes + MULTIPART_OVERHEAD_BYTES
   const parts = readMultipart(content === null ? body : watched(body, content.seeForm), boundary, drainBytes)
@@ -184,7 +194,7 @@ export async function receiveBody(
   const content = contentDigestCheck(announcedDigests(headers, "Content-Digest"))
   const key = idempotencyKey(c)
   const atMostBytes = announcedBytes(c, 0)
-  await before(atLeast(atMostBytes, 0))
+  await unlessAnswered(c, key, () => before(atLeast(atMostBytes, 0)))
   const source = createBodySource((c.req.raw.body ?? new Blob([]).stream()) as ReadableStream<Uint8Array>)
   return toItsEnd(c, async () => {
     try {
