@@ -135,6 +135,21 @@ const uploadJson = (c: GuardedContext, upload: ResumableView) => ({
   fileId: upload.fileId,
 })
 
+/**
+ * Takes the bytes that come with the creation. Where that fails, nobody is told the upload's address: it is given up, or
+ * it would hold its room, and a place among the open ones, until it expires.
+ */
+async function receiveFirst(c: GuardedContext, { id }: ResumableView, first: Patch): Promise<ResumableView> {
+  const { deps, caller } = c.var
+  try {
+    return await receivePatch(deps, caller.userId, id, first)
+  } catch (error) {
+    // One that was refused has ended already.
+    await cancelUpload(deps, caller.userId, id).catch(() => undefined)
+    throw error
+  }
+}
+
 async function create(c: GuardedContext): Promise<Response> {
   if (c.req.header("upload-concat") !== undefined) throw malformed("Upload-Concat is not supported here.")
   const lengthBytes = announcedLength(c)
@@ -148,16 +163,16 @@ async function create(c: GuardedContext): Promise<Response> {
     throw new AppError("payload_too_large", { detail: "The body is longer than Upload-Length." })
   }
   const expectedSha256 = requireSha256(c.req.raw.headers)
-  const { userId: ownerId } = c.var.caller
+  const ownerId = c.var.caller.userId
   const metadata = c.req.header("upload-metadata") ?? ""
   const wanted = { ownerId, sentName, lengthBytes, downloadLimit, terms, metadata, expectedSha256 }
-  let upload = await createUpload(c.var.deps, wanted)
+  const created = await createUpload(c.var.deps, wanted)
+  let upload = created
   c.header("Location", urlOf(c, upload))
   // An upload of no bytes is complete at once.
   if (hasBody || lengthBytes === 0) {
-    const { id } = upload
-    const patch = { offsetBytes: 0, lengthBytes: null, bodyBytes, checksum }
-    upload = await withBody(c, (chunks) => receivePatch(c.var.deps, ownerId, id, { ...patch, chunks }))
+    const first = { offsetBytes: 0, lengthBytes: null, bodyBytes, checksum }
+    upload = await withBody(c, (chunks) => receiveFirst(c, created, { ...first, chunks }))
   }
   standing(c, upload)
   return c.body(null, 201)
