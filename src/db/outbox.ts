@@ -82,9 +82,9 @@ export const purgeExpiredMails = (db: Db, nowMs: number) =>
     })
     .where(and(isNotNull(outbox.body), lte(outbox.expiresAtMs, nowMs)))
 
-/** Settled mails, sent or given up, once they are old. */
+/** Settled mails, sent or given up, once they are old. The plus has SQLite look for old ones among all, not for settled ones. */
 export const deleteSettledMailsBefore = (db: Db, createdBeforeMs: number) =>
-  db.delete(outbox).where(and(isNull(outbox.nextAttemptAtMs), lt(outbox.createdAtMs, createdBeforeMs)))
+  db.delete(outbox).where(and(lt(outbox.createdAtMs, createdBeforeMs), sql`+${outbox.nextAttemptAtMs} is null`))
 
 const isIn: Record<MailState, SQL | undefined> = {
   due: isNotNull(outbox.nextAttemptAtMs),
