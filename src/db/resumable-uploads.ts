@@ -266,6 +266,7 @@ export const listReceivedResumables = (db: Db, nowMs: number, limit: number) =>
         sql`(${resumableUploads.holder} is null or ${resumableUploads.heldUntilMs} <= ${nowMs})`,
       ),
     )
+    .orderBy(sql`random()`)
     .limit(limit)
     .all()
 
