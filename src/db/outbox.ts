@@ -1,4 +1,4 @@
-import { type SQL, and, asc, desc, eq, gt, isNotNull, isNull, lt, lte, or, sql } from "drizzle-orm"
+import { type SQL, and, asc, desc, eq, gt, inArray, isNotNull, isNull, lt, lte, or, sql } from "drizzle-orm"
 import type { Condition, Db } from "./client.ts"
 import { outbox } from "./schema.ts"
 
@@ -152,3 +152,12 @@ export const makeMailDue = (db: Db, id: string, nowMs: number, leaseEndsMs: numb
 
 /** All mails to an address, in whatever case it was written, sent or not. */
 export const deleteMailsTo = (db: Db, emailKey: string) => db.delete(outbox).where(sql`lower(${outbox.recipient}) = ${emailKey}`)
+
+/** Puts other words in place of some, in every mail of these kinds that is still to go. */
+export function replaceInMails(db: Db, kinds: readonly string[], words: readonly { text: string; without: string }[]) {
+  const changed = words.reduce((body, { text, without }) => sql`replace(${body}, ${text}, ${without})`, sql`${outbox.body}`)
+  return db
+    .update(outbox)
+    .set({ body: changed })
+    .where(and(isNotNull(outbox.body), inArray(outbox.kind, [...kinds])))
+}
