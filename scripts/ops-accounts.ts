@@ -77,10 +77,10 @@ export async function resetOpsPassword(
   { passwordHash, removesTotp }: { passwordHash: string; removesTotp: boolean },
 ): Promise<void> {
   const nowMs = Date.now()
-  const removal = [
-    `delete from totp_factors where user_id = ${sqlText(id)}`,
-    await auditSql(secrets, "second_factor.removed", id, nowMs),
-  ]
+  // Recorded where there is one that guards the account: what is still being enrolled guards nothing.
+  const recorded = `${await auditSql(secrets, "second_factor.removed", id, nowMs)}
+    and exists (select 1 from totp_factors where user_id = ${sqlText(id)} and confirmed_at_ms is not null)`
+  const removal = [recorded, `delete from totp_factors where user_id = ${sqlText(id)}`]
   await database.batch([
     `update users set password_hash = ${sqlText(passwordHash)} where id = ${sqlText(id)} and role = 'ops'`,
     ...endEverything(id, nowMs),

@@ -146,6 +146,15 @@ export async function readReach(db: Db, fileId: string, addresses: number): Prom
   }
 }
 
+/** Has bundles that may name this client be read anew by whoever is writing a mail of them at this moment. */
+export const touchBundlesAbout = (db: Db, clientId: string) =>
+  db
+    .update(noticeBundles)
+    .set({ changes: sql`${noticeBundles.changes} + 1` })
+    .where(
+      sql`${noticeBundles.kind} = 'expiry_report' or (${noticeBundles.kind} = 'file_delivered' and ${noticeBundles.recipientId} in (select n.recipient_id from notices n where n.client_id = ${clientId}))`,
+    )
+
 /** Is the bundle still as it was read? */
 export const isUnchanged = ({ recipientId, kind, changes }: BundleRow): Condition =>
   sql`exists (select 1 from notice_bundles b where b.recipient_id = ${recipientId} and b.kind = ${kind} and b.changes = ${changes})`

@@ -1,4 +1,4 @@
-import { type SQL, and, asc, desc, eq, gt, isNotNull, isNull, lt, lte, or, sql } from "drizzle-orm"
+import { type SQL, and, asc, desc, eq, gt, inArray, isNotNull, isNull, lt, lte, or, sql } from "drizzle-orm"
 import type { Condition, Db } from "./client.ts"
 import { outbox } from "./schema.ts"
 
@@ -82,9 +82,9 @@ export const purgeExpiredMails = (db: Db, nowMs: number) =>
     })
     .where(and(isNotNull(outbox.body), lte(outbox.expiresAtMs, nowMs)))
 
-/** Settled mails, sent or given up, once they are old. */
+/** Settled mails, sent or given up, once they are old. The plus has SQLite look for old ones among all, not for settled ones. */
 export const deleteSettledMailsBefore = (db: Db, createdBeforeMs: number) =>
-  db.delete(outbox).where(and(isNull(outbox.nextAttemptAtMs), lt(outbox.createdAtMs, createdBeforeMs)))
+  db.delete(outbox).where(and(lt(outbox.createdAtMs, createdBeforeMs), sql`+${outbox.nextAttemptAtMs} is null`))
 
 const isIn: Record<MailState, SQL | undefined> = {
   due: isNotNull(outbox.nextAttemptAtMs),
@@ -152,3 +152,12 @@ export const makeMailDue = (db: Db, id: string, nowMs: number, leaseEndsMs: numb
 
 /** All mails to an address, in whatever case it was written, sent or not. */
 export const deleteMailsTo = (db: Db, emailKey: string) => db.delete(outbox).where(sql`lower(${outbox.recipient}) = ${emailKey}`)
+
+/** Puts other words in place of some, in every mail of these kinds that is still to go. */
+export function replaceInMails(db: Db, kinds: readonly string[], words: readonly { text: string; without: string }[]) {
+  const changed = words.reduce((body, { text, without }) => sql`replace(${body}, ${text}, ${without})`, sql`${outbox.body}`)
+  return db
+    .update(outbox)
+    .set({ body: changed })
+    .where(and(isNotNull(outbox.body), inArray(outbox.kind, [...kinds])))
+}

@@ -245,27 +245,32 @@ export const closeResumable = (
 export const deleteResumable = (db: Db, id: string, ending: Ending) =>
   rawStatement(db, sql`delete from resumable_uploads where ${isEnding(id, ending)}`)
 
+// As the partial index resumable_uploads_live spells it: parameters in its place would read every upload there was.
+const isLive = sql`${resumableUploads.state} in ('open', 'received')`
+
 /** Uploads out of time that nobody works on. */
 export const listExpiredResumables = (db: Db, nowMs: number, limit: number) =>
   db
     .select()
     .from(resumableUploads)
-    .where(and(lte(resumableUploads.expiresAtMs, nowMs), inArray(resumableUploads.state, ["open", "received"])))
+    .where(and(lte(resumableUploads.expiresAtMs, nowMs), isLive))
     .limit(limit)
     .all()
 
-/** Uploads that have all their bytes, while nobody is checking them. */
+/** Uploads that have all their bytes, while nobody is checking them; others each time, so that none stands in another's way. */
 export const listReceivedResumables = (db: Db, nowMs: number, limit: number) =>
   db
     .select()
     .from(resumableUploads)
     .where(
       and(
+        isLive,
         eq(resumableUploads.state, "received"),
         gt(resumableUploads.expiresAtMs, nowMs),
         sql`(${resumableUploads.holder} is null or ${resumableUploads.heldUntilMs} <= ${nowMs})`,
       ),
     )
+    .orderBy(sql`random()`)
     .limit(limit)
     .all()
 
@@ -279,4 +284,4 @@ export const deleteEndedResumables = (db: Db, expiredBeforeMs: number) =>
 
 /** Uploads under way whose key is wrapped under another master key than this one. */
 export const countResumablesNotUnder = (db: Db, keyId: number): Promise<number> =>
-  db.$count(resumableUploads, sql`${resumableUploads.keyId} <> ${keyId} and ${resumableUploads.state} in ('open', 'received')`)
+  db.$count(resumableUploads, and(isLive, sql`${resumableUploads.keyId} <> ${keyId}`))

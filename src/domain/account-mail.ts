@@ -5,7 +5,7 @@ import { runBatch } from "../db/client.ts"
 import { insertVerification } from "../db/verifications.ts"
 import type { Message } from "../mail/messages.ts"
 import { newId } from "../ids.ts"
-import { type EmailAddress, parseEmailAddress } from "./email-address.ts"
+import { type EmailAddress, mailboxKey, parseEmailAddress } from "./email-address.ts"
 import { type LimitDeps, takeAddressLimit, takeLimit } from "./limits.ts"
 import { deliverMail, enqueueMail } from "./outbox.ts"
 import type { Powers } from "./powers.ts"
@@ -28,13 +28,14 @@ export const noticeTo = (user: { email: string; emailKey: string }, kind: string
 })
 
 /**
- * Counts one mail to this mailbox, in whatever case it is written, for the caller's network address and for all. Nobody is
+ * Counts one mail to this mailbox, in whatever case and with whatever tag it is written, for the caller's network address and for all. Nobody is
  * exempt: that would tell from where the owner of the mailbox logs in (docs/decisions/0013).
  * @throws AppError `too_many_requests`
  */
 export async function takeMailLimits(deps: LimitDeps, kind: "signup-mail" | "reset-mail", address: EmailAddress): Promise<void> {
-  await takeAddressLimit(deps, `${kind}-address`, address.key)
-  await takeLimit(deps, kind, address.key)
+  const mailbox = mailboxKey(address)
+  await takeAddressLimit(deps, `${kind}-address`, mailbox)
+  await takeLimit(deps, kind, mailbox)
 }
 
 /** A row that is nothing and soon swept: as much work as a mail. */

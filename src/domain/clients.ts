@@ -1,10 +1,12 @@
 // Clients as operations users manage them: list, disable, enable, delete. All ops may do so, and only with clients: an
 // ops account here is one that does not exist (docs/decisions/0015). All of it acts on the next request.
 import { runBatch, type Statement } from "../db/client.ts"
+import type { NoticeKind } from "../db/notices.ts"
 import { isConstraintFailure } from "../db/d1-errors.ts"
 import { addRevocationEvents } from "../db/events.ts"
 import { linksToRevoke, revokeLinks } from "../db/links.ts"
-import { deleteMailsTo } from "../db/outbox.ts"
+import { touchBundlesAbout } from "../db/notice-bundles.ts"
+import { deleteMailsTo, replaceInMails } from "../db/outbox.ts"
 import { voidPasswordResets } from "../db/password-resets.ts"
 import {
   type ListedClientRow,
@@ -17,6 +19,7 @@ import {
 } from "../db/users.ts"
 import { deleteVerificationsOf } from "../db/verifications.ts"
 import { AppError } from "../errors.ts"
+import { addressPlaces } from "../mail/notice-messages.ts"
 import { auditEvent } from "./audit.ts"
 import { type Listing, cursorAfter, cutPage, newestAfter } from "./cursor.ts"
 import type { EmailAddress } from "./email-address.ts"
@@ -117,15 +120,20 @@ export async function enableClient(deps: Deps, actor: Caller, id: string): Promi
   return shown({ ...client, disabledAtMs: null })
 }
 
+/** Mails to uploaders in which clients are named. */
+const NAMING_MAILS = ["file_delivered", "expiry_report"] as const satisfies readonly NoticeKind[]
+
 /**
- * Deletes a client and everything that names the person: account, sessions, links, downloads, second factor, sign-ups
- * and mails. The audit trail keeps its rows; they hold an id that names nobody any more.
+ * Deletes a client and everything that names the person: account, sessions, links, downloads, second factor, sign-ups,
+ * mails, and the address in mails to others that wait. The audit trail keeps its rows; they hold an id that names nobody any more.
  * @throws AppError `not_found`
  */
 export async function deleteClientAccount(deps: Deps, actor: Caller, id: string): Promise<void> {
-  const { emailKey } = await existing(deps, id)
+  const { email, emailKey } = await existing(deps, id)
   await commit(deps, id, [
     deleteMailsTo(deps.db, emailKey),
+    replaceInMails(deps.db, NAMING_MAILS, addressPlaces(email)),
+    touchBundlesAbout(deps.db, id),
     deleteVerificationsOf(deps.db, emailKey),
     deleteClient(deps.db, id),
     auditEvent(deps, "account.deleted", actor.userId, id),

@@ -287,7 +287,10 @@ export async function openPieces(
   const lease = await deps.memory.admit(MIN_SEGMENTS * SEGMENT_BYTES, MAX_SEGMENTS * SEGMENT_BYTES)
   const content = contentOf(deps, pieces, lease)
   try {
-    const first = await content.next()
+    const opening = content.next()
+    // Goes on when the client hangs up: else nobody may be left to give the share of memory back.
+    deps.afterwards(opening.catch(() => undefined))
+    const first = await opening
     const { readable, writable } = new FixedLengthStream(pieces.reduce((sum, piece) => sum + bytesOf(piece), 0))
     deps.afterwards(deliver(first, content, writable, { lease, watch, stallMs }))
     return readable

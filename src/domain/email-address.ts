@@ -29,3 +29,13 @@ export function parseEmailAddress(text: string): EmailAddress | null {
   if (!DOMAIN.test(domain) || local.length + 1 + domain.length > MAX_ADDRESS_CHARS) return null
   return { original, key: `${local.toLowerCase()}@${domain}`, mailbox: `${local}@${domain}` }
 }
+
+/**
+ * The mailbox behind an address, for counting mails alone: `anna+news@…` commonly goes to `anna@…` (RFC 5233), and who
+ * floods somebody need not own the second name.
+ */
+export function mailboxKey({ key }: EmailAddress): string {
+  const at = key.lastIndexOf("@")
+  const [user = ""] = key.slice(0, at).split("+", 1)
+  return user === "" ? key : user + key.slice(at)
+}

@@ -68,6 +68,12 @@ export async function claimIdempotencyKey(
   return { kind: "answered", fingerprint: row.fingerprint, file: JSON.parse(row.answer) as ListedFile }
 }
 
+/** Was this key's request answered before? Then that answer stands, whatever has changed since. */
+export async function isAnswered(deps: Pick<Powers, "db">, ownerId: string, key: string): Promise<boolean> {
+  const row = await findKey(deps.db, ownerId, key)
+  return row !== undefined && row.answer !== null
+}
+
 /** The statement by which the batch that publishes the file also answers for the key. */
 export const answerIdempotently = (deps: Deps, ownerId: string, claim: KeyClaim, draft: Asked, file: ListedFile): Statement =>
   answerKey(deps.db, ownerId, claim, fingerprintOf(draft, file), JSON.stringify(file))

@@ -14,6 +14,7 @@ import {
   upgradePasswordHash,
 } from "../db/users.ts"
 import { runBatch } from "../db/client.ts"
+import { confirmSession } from "../db/sessions.ts"
 import { AppError } from "../errors.ts"
 import { passwordChangedMessage, passwordResetMessage } from "../mail/messages.ts"
 import { type AccountMail, commitWithMail, mailboxOf, noticeTo, takeMailLimits } from "./account-mail.ts"
@@ -182,6 +183,7 @@ export async function changePassword(deps: Deps, caller: Caller, current: string
       deps,
       [
         confirmUser(deps.db, user.id),
+        confirmSession(deps.db, caller.sessionId, atMs),
         exchangePasswordHash(deps.db, user.id, user.passwordHash, fresh),
         endSessionsOf(deps.db, user.id, caller.sessionId, atMs),
         voidPasswordResets(deps.db, user.id, atMs),

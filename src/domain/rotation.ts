@@ -36,7 +36,9 @@ export async function rotateKeys(deps: Pick<Powers, "db" | "keys" | "log">, limi
   const failed: RotationStep["failed"] = []
   let rewrapped = 0
   let after: BlobPosition | null = null
-  while (rewrapped < limit && failed.length < limit * FAILURES_PER_LIMIT) {
+  // Asked first, because looking for them reads every row there is.
+  const waiting = await countBlobsNotUnder(deps.db, currentId)
+  while (waiting > 0 && rewrapped < limit && failed.length < limit * FAILURES_PER_LIMIT) {
     const page: BlobRow[] = await listBlobsNotUnder(deps.db, currentId, after, Math.min(PAGE, limit - rewrapped))
     for (const blob of page) {
       const outcome = await rewrap(deps, blob)
@@ -48,7 +50,8 @@ export async function rotateKeys(deps: Pick<Powers, "db" | "keys" | "log">, limi
     after = { fileId: last.fileId, version: last.version }
   }
   // Uploads under way keep the key they have; they are files, or gone, in some days at most.
-  const left = (await countBlobsNotUnder(deps.db, currentId)) + (await countResumablesNotUnder(deps.db, currentId))
+  const waitingStill = waiting === 0 ? 0 : await countBlobsNotUnder(deps.db, currentId)
+  const left = waitingStill + (await countResumablesNotUnder(deps.db, currentId))
   if (rewrapped + failed.length > 0) deps.log("keys_rotated", { currentId, rewrapped, failed: failed.length, left })
   return { rewrapped, failed, left }
 }

@@ -73,7 +73,6 @@ export type NewFile = {
  */
 export async function receiveDocument(deps: UploadDeps, { sentName, ...file }: NewFile, sent: SentDocument): Promise<ListedFile> {
   const name = parseDocumentName(sentName)
-  requireFuture(deps, file.expiresAtMs)
   return receive(deps, { ...file, fileId: newId(), objectKey: newObjectKey(), ownerId: sent.senderId, name }, sent)
 }
 
@@ -90,7 +89,6 @@ export async function receiveVersion(
   sent: SentDocument,
 ): Promise<ListedFile> {
   const { id: fileId, name, type, downloadLimit } = replaces.file
-  requireThere(replaces.file)
   requireTypeOf(replaces.file, sentName)
   const known = { fileId, objectKey: newObjectKey(), ownerId: sent.senderId, name: { name, type }, downloadLimit }
   return receive(deps, { ...known, audience: FOR_EVERYONE, replaces }, sent)
@@ -113,6 +111,8 @@ async function receive(deps: UploadDeps, draft: Draft, upload: SentDocument): Pr
 }
 
 async function receiveDraft(deps: UploadDeps, draft: Draft, upload: SentDocument, occasion: Occasion): Promise<ListedFile> {
+  requireFuture(deps, draft.expiresAtMs ?? null)
+  if (draft.replaces !== undefined) requireThere(draft.replaces.file)
   const { lease, buffers } = await admitUpload(deps, Math.min(upload.atMostBytes, deps.policy.maxFileBytes), SEEN_BYTES)
   try {
     const blob = await storeContent(deps, draft, upload, buffers, lease)

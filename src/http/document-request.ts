@@ -2,6 +2,7 @@
 // as it streams in, with the digests that were announced; nothing of it is kept here.
 import type { Context } from "hono"
 import { type ExpectedDigests, createDigests, digestMismatch } from "../domain/digests.ts"
+import { isAnswered } from "../domain/idempotency.ts"
 import { tooLarge } from "../domain/parts.ts"
 import type { SentDocument } from "../domain/uploads.ts"
 import { AppError, fieldError } from "../errors.ts"
@@ -107,9 +108,28 @@ function idempotencyKey(c: DocumentContext): string | null {
   return key
 }
 
+/** Asks `before`, unless the request is a repeat of one that was answered: it takes no room and is answered alike. */
+async function unlessAnswered(c: DocumentContext, key: string | null, before: () => Promise<void>): Promise<void> {
+  try {
+    await before()
+  } catch (error) {
+    if (key === null || !(await isAnswered(c.var.deps, c.var.caller.userId, key))) throw error
+  }
+}
+
 /** The least that the document can have, as far as the request says: it may be smaller than the form around it. */
 const atLeast = (atMostBytes: number, overheadBytes: number): number =>
   Number.isFinite(atMostBytes) ? Math.max(0, atMostBytes - overheadBytes) : 0
+
+/**
+ * Waits for work that goes on when the client hangs up: else the runtime may end it at any `await`, and leave behind what
+ * it has stored and the key that it holds.
+ */
+async function toItsEnd<T>(c: DocumentContext, work: () => Promise<T>): Promise<T> {
+  const working = work()
+  c.var.deps.afterwards(working.catch(() => undefined))
+  return working
+}
 
 type Form = {
   /** What must hold before any of the body is read; told the least that the document can have. */
@@ -142,18 +162,20 @@ export async function receiveForm(c: DocumentContext, { before, takeSetting, rec
   const atMostBytes = announcedBytes(c, MULTIPART_OVERHEAD_BYTES)
   const body = c.req.raw.body as ReadableStream<Uint8Array> | null
   if (body === null) throw fieldError("file", "missing", "Send the document in the field `file`.")
-  await before(atLeast(atMostBytes, MULTIPART_OVERHEAD_BYTES))
+  await unlessAnswered(c, key, () => before(atLeast(atMostBytes, MULTIPART_OVERHEAD_BYTES)))
   // A document refused halfway is still taken to its end, so that the client hears why.
   const drainBytes = c.var.deps.policy.maxFileBytes + MULTIPART_OVERHEAD_BYTES
   const parts = readMultipart(content === null ? body : watched(body, content.seeForm), boundary, drainBytes)
-  try {
-    const { part, sentName } = await filePart(parts, takeSetting)
-    const chunks = onlyPart(part, parts, content?.check ?? ignore, content?.seeFile ?? ignore)
-    const { userId: senderId } = c.var.caller
-    return await receive({ senderId, chunks, atMostBytes, expected, idempotencyKey: key }, sentName)
-  } finally {
-    await parts.return()
-  }
+  return toItsEnd(c, async () => {
+    try {
+      const { part, sentName } = await filePart(parts, takeSetting)
+      const chunks = onlyPart(part, parts, content?.check ?? ignore, content?.seeFile ?? ignore)
+      const { userId: senderId } = c.var.caller
+      return await receive({ senderId, chunks, atMostBytes, expected, idempotencyKey: key }, sentName)
+    } finally {
+      await parts.return()
+    }
+  })
 }
 
 /** Takes a document that is the body. */
@@ -172,14 +194,16 @@ export async function receiveBody(
   const content = contentDigestCheck(announcedDigests(headers, "Content-Digest"))
   const key = idempotencyKey(c)
   const atMostBytes = announcedBytes(c, 0)
-  await before(atLeast(atMostBytes, 0))
+  await unlessAnswered(c, key, () => before(atLeast(atMostBytes, 0)))
   const source = createBodySource((c.req.raw.body ?? new Blob([]).stream()) as ReadableStream<Uint8Array>)
-  try {
-    const { userId: senderId } = c.var.caller
-    return await receive({ senderId, chunks: wholeBody(source, content), atMostBytes, expected, idempotencyKey: key })
-  } finally {
-    await source.close(c.var.deps.policy.maxFileBytes)
-  }
+  return toItsEnd(c, async () => {
+    try {
+      const { userId: senderId } = c.var.caller
+      return await receive({ senderId, chunks: wholeBody(source, content), atMostBytes, expected, idempotencyKey: key })
+    } finally {
+      await source.close(c.var.deps.policy.maxFileBytes)
+    }
+  })
 }
 
 async function* wholeBody(source: BodySource, content: ReturnType<typeof contentDigestCheck>): AsyncGenerator<Uint8Array, void> {

@@ -85,6 +85,20 @@ export const deliveriesMessage = (facts: Links & { deliveries: readonly MailedDe
     facts,
   )
 
+/** Where a mail to an uploader names a client, and what stands there once the client is deleted. */
+export function addressPlaces(email: string): readonly { text: string; without: string }[] {
+  const shown = inLine(email)
+  const places = [
+    [": ", ","],
+    [": ", "\n"],
+    ["\n  - ", "\n"],
+  ]
+  return places.map(([before = "", after = ""]) => ({
+    text: `${before}${shown}${after}`,
+    without: `${before}(deleted client)${after}`,
+  }))
+}
+
 export type ExpiringFileReport = MailedFile & { recipients: number; missing: number; addresses: readonly string[] }
 
 /** To an uploader: files about to expire, and who has not fetched them. */

@@ -1,5 +1,5 @@
-import { describe, expect, it } from "vitest"
-import { createMemoryBudget } from "../../src/domain/memory.ts"
+import { describe, expect, it, vi } from "vitest"
+import { type MemoryBudget, type MemoryLease, createMemoryBudget } from "../../src/domain/memory.ts"
 import { AppError } from "../../src/errors.ts"
 
 const settled = async (promise: Promise<unknown>): Promise<string> =>
@@ -66,6 +66,60 @@ describe("a memory budget", () => {
     await new Promise((wake) => setTimeout(wake, 200))
     admitted.release()
     expect(await settled(last)).toBe("admitted")
+  })
+
+  /** Admits a request that is cancelled then: its timers end with it, and nothing of it runs any more. */
+  async function admitCancelled(budget: MemoryBudget, bytes: number): Promise<MemoryLease | null> {
+    const { setInterval } = globalThis
+    globalThis.setInterval = (() => 0) as never
+    const admitting = budget.admit(bytes)
+    globalThis.setInterval = setInterval
+    admitting.catch(() => undefined)
+    return Promise.race([admitting, new Promise<null>((wake) => void setTimeout(wake, 5, null))])
+  }
+
+  it("takes back the share of a request that was cancelled, for whoever waits, and no other", async () => {
+    const budget = createMemoryBudget(100, 2000, 10)
+    const gone = await admitCancelled(budget, 60)
+    gone?.borrow(50)
+    const alive = await budget.admit(40)
+    alive.borrow(40)
+    const next = await budget.admit(60)
+    expect(budget.usage).toMatchObject({ leasedBytes: 100, borrowedBytes: 40 })
+    next.release()
+    alive.release()
+    expect(budget.usage).toMatchObject({ leasedBytes: 0, borrowedBytes: 0 })
+  })
+
+  it("takes nothing back from those whose signs are late because the thread was busy", async () => {
+    const budget = createMemoryBudget(100, 20, 1000)
+    const lease = await budget.admit(90)
+    const now = vi.spyOn(performance, "now").mockReturnValue(performance.now() + 60_000)
+    expect(await budget.admit(50).catch((error: unknown) => error)).toBeInstanceOf(AppError)
+    now.mockRestore()
+    expect(lease.borrow(90).byteLength).toBe(90)
+  })
+
+  it("takes a cancelled request out of the queue", async () => {
+    const budget = createMemoryBudget(100, 2000, 10)
+    const lease = await budget.admit(90)
+    expect(await admitCancelled(budget, 50)).toBeNull()
+    // It stands behind the one that nobody will come for.
+    const small = budget.admit(10)
+    expect((await small).bytes).toBe(10)
+    lease.release()
+    expect(budget.usage.leasedBytes).toBe(10)
+  })
+
+  it("does not lend again what a share held that was taken back", async () => {
+    const budget = createMemoryBudget(100, 2000, 10)
+    const gone = await admitCancelled(budget, 60)
+    const buffer = gone?.borrow(50)
+    const next = await budget.admit(60)
+    if (buffer !== undefined) gone?.giveBack(buffer)
+    gone?.release()
+    expect(next.borrow(50)).not.toBe(buffer)
+    expect(budget.usage).toMatchObject({ leasedBytes: 60, borrowedBytes: 50 })
   })
 
   it("gives less than was wanted the fuller it is, and never less than is needed", async () => {

@@ -115,6 +115,20 @@ describe("sign-up", () => {
     expect([...(await api.mailsTo(email)), ...(await api.mailsTo(mailboxInCapitals(email)))]).toHaveLength(6)
   })
 
+  it("N8: counts what goes to one mailbox under any number of tags as mails to that mailbox", async () => {
+    const api = createTestClient()
+    const email = freshEmail()
+    const tagged = (tag: string): string => email.replace("@", `+${tag}@`)
+    const json = (tag: string) => ({ email: tagged(tag), password: PASSWORD })
+    for (let i = 0; i < 5; i++) await api.signUp(tagged(String(i)))
+    for (const tag of ["5", "a+b"])
+      expect(await api.problem("/api/client/signup", { json: json(tag) })).toMatchObject({ code: "too_many_requests" })
+    expect(await api.problem(resend, { json: { email } })).toMatchObject({ code: "too_many_requests" })
+    // Another mailbox, and nothing but a tag: that is whoever's name begins so.
+    await api.signUp(freshEmail().replace("@", "+5@"))
+    await api.signUp(`+${email}`)
+  })
+
   it("N8: keeps the mails of a stranger from using up those of the owner", async () => {
     const email = freshEmail()
     const [stranger, owner] = [createTestClient(), createTestClient()]

@@ -256,6 +256,7 @@ describe("a deployment", () => {
     "D1 DB is overloaded. Requests queued for too long.",
     "D1_ERROR: D1 DB storage operation exceeded timeout which caused object to be reset.",
     "D1_ERROR: database is locked: SQLITE_BUSY",
+    "D1_ERROR: Failed to get session commit token: internal error; reference = x",
   ])("whose database says %j answers 503 with its code and a time to come back", async (message) => {
     const spy = vi.spyOn(console, "log").mockImplementation(() => undefined)
     const refuse = (): Promise<never> => Promise.reject(new Error(message))

@@ -431,6 +431,29 @@ describe("changing the password", () => {
     })
   })
 
+  it("by a session that ends at the same moment changes nothing", async () => {
+    const api = createTestClient()
+    const { email, tokens } = await api.newClient()
+    const { db } = api
+    const batch = db.batch.bind(db)
+    const id = (await db.select().from(users)).find((row) => row.email === email)?.id ?? ""
+    let isOver = true
+    const slow = Object.assign(Object.create(db) as typeof db, {
+      batch: async (...args: Parameters<typeof db.batch>) => {
+        const end = db.$client.prepare("update sessions set revoked_at_ms = 1 where user_id = ?").bind(id)
+        if (isOver) await end.run()
+        return batch(...args)
+      },
+    })
+    const late = createTestClient({}, { db: slow })
+    const json = { currentPassword: PASSWORD, newPassword: NEW_PASSWORD }
+    expect(await late.problem(change, { token: tokens.accessToken, json })).toMatchObject({ status: 403, code: "wrong_password" })
+    // The twin: its session lives on.
+    isOver = false
+    const { accessToken: token } = await api.logIn("client", email)
+    expect((await late.request(change, { token, json })).status).toBe(200)
+  })
+
   it("at the same moment twice: one counts, and the other is told", async () => {
     const api = createTestClient()
     const { email } = await api.newClient()

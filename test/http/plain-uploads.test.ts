@@ -1,6 +1,8 @@
 // Uploads in one request, by PUT and by form: names, settings, repeats under an idempotency key, and room.
 import { describe, expect, it } from "vitest"
-import { idempotencyKeys } from "../../src/db/schema.ts"
+import { eq } from "drizzle-orm"
+import { idempotencyKeys, users } from "../../src/db/schema.ts"
+import { newId } from "../../src/ids.ts"
 import { type ProblemBody, type RequestOptions, type TestClient, createTestClient } from "../support/client.ts"
 import { docxOfSize, realDocument } from "../support/documents.ts"
 import { holdings, streamOf } from "../support/tus.ts"
@@ -218,6 +220,43 @@ describe("H11: an idempotency key", () => {
     expect(await codeOf(await put(name, body, keyed))).toEqual([422, "idempotency_key_reused"])
     expect(await holdings(api)).toEqual(before)
     expect((await put(name, docx, { "Idempotency-Key": '"two"' })).status).toBe(201)
+  })
+
+  it.each<[string, Record<string, string>, string, (made: Awaited<ReturnType<typeof scene>> & { client: string }) => unknown]>([
+    ["the quota is used up, by itself", { OPS_QUOTA_FILES: "1" }, "", () => undefined],
+    ["its recipient is gone", {}, "?clients=", ({ api, client }) => api.db.delete(users).where(eq(users.id, client))],
+    ["its file has expired", {}, "?expiresAt=2026-11-23T12:00:05Z", ({ api }) => (api.clock.nowMs += 10_000)],
+  ])("gives the first answer again when %s", async (_, settings, query, change) => {
+    const made = await scene(settings)
+    const { api, token, put } = made
+    const client = newId()
+    const email = `${client}@example.com`
+    const person = {
+      id: client,
+      email,
+      emailKey: email,
+      role: "client" as const,
+      passwordHash: "",
+      createdAtMs: 1,
+      verifiedAtMs: 1,
+    }
+    await api.db.insert(users).values(person)
+    const name = `a.docx${query === "?clients=" ? query + client : query}`
+    const first = await put(name, docx, keyed)
+    expect(first.status).toBe(201)
+    await change({ ...made, client })
+    const again = await put(name, docx, keyed)
+    expect([again.status, await again.json()]).toEqual([201, await first.json()])
+    const form = new FormData()
+    form.set("file", file())
+    const post = { method: "POST", token, body: form, headers: keyed }
+    const byForm = await api.request(`/api/ops/upload${name.slice("a.docx".length)}`, post)
+    expect(byForm.status).toBe(201)
+    // Another request, and the same with a body of its own, is refused as ever.
+    expect(await codeOf(await put(name, docx, { "Idempotency-Key": "two" }))).not.toEqual([201, ""])
+    expect(await codeOf(await put(name, other, keyed))).toEqual([422, "idempotency_key_reused"])
+    const { files } = await (await api.request("/api/ops/files", { token })).json<{ files: object[] }>()
+    expect(files).toHaveLength(1)
   })
 
   it("of a request under way is refused; of ten at once one makes the file", async () => {

@@ -1,4 +1,5 @@
 // Tables of uploads under way.
+import { sql } from "drizzle-orm"
 import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core"
 import { users } from "./accounts.ts"
 import { AUDIENCES } from "./files.ts"
@@ -80,6 +81,10 @@ export const resumableUploads = sqliteTable(
     index("resumable_uploads_owner").on(table.ownerId, table.state),
     index("resumable_uploads_charged").on(table.chargedTo, table.state),
     index("resumable_uploads_expiry").on(table.expiresAtMs),
+    // For cron: few of all are under way.
+    index("resumable_uploads_live")
+      .on(table.expiresAtMs, table.state, table.keyId)
+      .where(sql`state in ('open', 'received')`),
     uniqueIndex("resumable_uploads_object").on(table.objectKey),
     index("resumable_uploads_tail").on(table.tailKey),
   ],

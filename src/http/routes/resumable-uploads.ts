@@ -141,6 +141,21 @@ const uploadJson = (c: GuardedContext, upload: ResumableView) => ({
   replaces: upload.replaces,
 })
 
+/**
+ * Takes the bytes that come with the creation. Where that fails, nobody is told the upload's address: it is given up, or
+ * it would hold its room, and a place among the open ones, until it expires.
+ */
+async function receiveFirst(c: GuardedContext, { id }: ResumableView, first: Patch): Promise<ResumableView> {
+  const { deps, caller } = c.var
+  try {
+    return await receivePatch(deps, caller.userId, id, first)
+  } catch (error) {
+    // One that was refused has ended already.
+    await cancelUpload(deps, caller.userId, id).catch(() => undefined)
+    throw error
+  }
+}
+
 async function create(c: GuardedContext): Promise<Response> {
   if (c.req.header("upload-concat") !== undefined) throw malformed("Upload-Concat is not supported here.")
   const lengthBytes = announcedLength(c)
@@ -154,16 +169,15 @@ async function create(c: GuardedContext): Promise<Response> {
     throw new AppError("payload_too_large", { detail: "The body is longer than Upload-Length." })
   }
   const expectedSha256 = requireSha256(c.req.raw.headers)
-  const { userId: ownerId } = c.var.caller
   const metadata = c.req.header("upload-metadata") ?? ""
   const wanted = { ...named, lengthBytes, downloadLimit, terms, metadata, expectedSha256 }
-  let upload = await createUpload(c.var.deps, c.var.caller, wanted)
+  const created = await createUpload(c.var.deps, c.var.caller, wanted)
+  let upload = created
   c.header("Location", urlOf(c, upload))
   // An upload of no bytes is complete at once.
   if (hasBody || lengthBytes === 0) {
-    const { id } = upload
-    const patch = { offsetBytes: 0, lengthBytes: null, bodyBytes, checksum }
-    upload = await withBody(c, (chunks) => receivePatch(c.var.deps, ownerId, id, { ...patch, chunks }))
+    const first = { offsetBytes: 0, lengthBytes: null, bodyBytes, checksum }
+    upload = await withBody(c, (chunks) => receiveFirst(c, created, { ...first, chunks }))
   }
   standing(c, upload)
   return c.body(null, 201)
@@ -186,7 +200,10 @@ async function remove(c: GuardedContext): Promise<Response> {
 }
 
 async function head(c: GuardedContext): Promise<Response> {
-  const upload = await inspectUpload(c.var.deps, c.var.caller.userId, uploadId(c))
+  const inspecting = inspectUpload(c.var.deps, c.var.caller.userId, uploadId(c))
+  // It may finish the upload, and goes on with that when the client hangs up.
+  c.var.deps.afterwards(inspecting.catch(() => undefined))
+  const upload = await inspecting
   standing(c, upload)
   if (upload.lengthBytes === null) c.header("Upload-Defer-Length", "1")
   else c.header("Upload-Length", String(upload.lengthBytes))
