@@ -4,7 +4,7 @@ import { type SelectionLinkClaims, contentsOf, sealLinkToken } from "../crypto/l
 import { runBatch } from "../db/client.ts"
 import { isConstraintFailure } from "../db/d1-errors.ts"
 import type { DownloadRow } from "../db/downloads.ts"
-import { fillCrc32, selectSealedFilesFor } from "../db/files.ts"
+import { type BlobRow, fillCrc32, selectSealedFilesFor } from "../db/files.ts"
 import { type LinkAccess, claimSelectionAccess, findSelectionAccess } from "../db/links.ts"
 import { recordLinks } from "../db/receipts.ts"
 import { insertSelection, insertSelectionLinks } from "../db/selections.ts"
@@ -12,7 +12,8 @@ import { confirmUser } from "../db/users.ts"
 import { AppError, type FieldError } from "../errors.ts"
 import { newId } from "../ids.ts"
 import { auditEvent, auditEvents } from "./audit.ts"
-import { type ContentDeps, type FilePiece, digestContent, requireSane } from "./content.ts"
+import { type ContentDeps, type FilePiece, requireSane, withContent } from "./content.ts"
+import { createRunningDigest } from "./digests.ts"
 import { HOLD_MS } from "./downloads.ts"
 import { takeLimitTimes } from "./limits.ts"
 import {
@@ -61,6 +62,13 @@ async function requireFiles(deps: LinkDeps, userId: string, fileIds: readonly st
   return wanted
 }
 
+const crc32Of = (deps: ContentDeps, blob: BlobRow): Promise<number> =>
+  withContent(deps, blob, async (chunks) => {
+    const running = createRunningDigest()
+    for await (const bytes of chunks) running.update(bytes)
+    return running.digests().crc32
+  })
+
 /** Reads those whose CRC-32 was never computed, if that is little. */
 async function fillChecksums(deps: LinkDeps & ContentDeps, wanted: readonly Wanted[]): Promise<void> {
   const places = wanted.flatMap(({ blob }, place) => (blob.crc32 === null ? [{ blob, place }] : []))
@@ -68,7 +76,7 @@ async function fillChecksums(deps: LinkDeps & ContentDeps, wanted: readonly Want
     const message = "This older file is still to be prepared for this, which happens by itself. Download it alone, or try later."
     throw invalid(places.map(({ place }) => at(place, "not_ready", message)))
   }
-  for (const { blob } of places) await runBatch(deps.db, [fillCrc32(deps.db, blob, (await digestContent(deps, blob)).crc32)])
+  for (const { blob } of places) await runBatch(deps.db, [fillCrc32(deps.db, blob, await crc32Of(deps, blob))])
 }
 
 /**

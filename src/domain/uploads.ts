@@ -80,6 +80,7 @@ export async function receiveDocument(deps: UploadDeps, { sentName, ...file }: N
  * Receives a document of the same type as the next version of a file that its sender may manage. The file keeps its id,
  * name, recipients and terms.
  * @param sentName - the name as the client gave it, if it did: only its type matters
+ * @param occasion - what else becomes true with it
  * @throws AppError as for a new file, and `not_found`, `file_deleted`, `version_conflict` when another version came first
  */
 export async function receiveVersion(
@@ -87,23 +88,29 @@ export async function receiveVersion(
   replaces: SealedRow,
   sentName: string | null,
   sent: SentDocument,
+  occasion: Pick<Occasion, "more"> = {},
 ): Promise<ListedFile> {
   const { id: fileId, name, type, downloadLimit } = replaces.file
   requireThere(replaces.file)
   if (sentName !== null && parseDocumentName(sentName).type !== type)
     throw fieldError("file", "type_changed", `This file is a .${type}, and so must its next version be.`)
   const known = { fileId, objectKey: newObjectKey(), ownerId: sent.senderId, name: { name, type }, downloadLimit }
-  return receive(deps, { ...known, audience: FOR_EVERYONE, replaces }, sent)
+  return receive(deps, { ...known, audience: FOR_EVERYONE, replaces }, sent, occasion)
 }
 
-async function receive(deps: UploadDeps, draft: Draft, upload: SentDocument): Promise<ListedFile> {
+async function receive(
+  deps: UploadDeps,
+  draft: Draft,
+  upload: SentDocument,
+  occasion: Pick<Occasion, "more"> = {},
+): Promise<ListedFile> {
   const { ownerId } = draft
   const { idempotencyKey } = upload
-  if (idempotencyKey === null) return receiveDraft(deps, draft, upload, {})
+  if (idempotencyKey === null) return receiveDraft(deps, draft, upload, occasion)
   const claim = await claimIdempotencyKey(deps, ownerId, idempotencyKey)
   if (claim.kind === "answered") return repeatAnswer(claim, draft, upload.chunks, deps.policy.maxFileBytes)
   try {
-    const more = (file: ListedFile) => [answerIdempotently(deps, ownerId, claim, draft, file)]
+    const more = (file: ListedFile) => [answerIdempotently(deps, ownerId, claim, draft, file), ...(occasion.more?.(file) ?? [])]
     return await receiveDraft(deps, draft, upload, { idempotency: claim, more })
   } catch (error) {
     // The client may try again with what it has mended. If the file appeared all the same, its answer stays.
