@@ -197,7 +197,7 @@ export async function openSelection(deps: LinkDeps & ContentDeps, admission: Sel
 }
 
 /**
- * Claims or joins the downloads of all files of a selection, or none.
+ * Claims or joins the downloads of those files of a selection of which anything is sent, if all of it may be; or none.
  * @param pieces - what is going to be sent
  * @throws AppError why not, as {@link openSelection}, and `download_in_progress`
  */
@@ -208,6 +208,7 @@ export function claimSelection(
   pieces: readonly FilePiece[],
 ): Promise<DownloadRow[]> {
   const { claims, access } = admission
+  const sent = new Set(pieces.flatMap((piece) => ("blob" in piece ? [piece.blob.fileId] : [])))
   const begun = new Set(pieces.flatMap((piece) => ("blob" in piece && piece.start === 0 ? [piece.blob.fileId] : [])))
   return untilFree(async () => {
     const nowMs = deps.now()
@@ -218,11 +219,11 @@ export function claimSelection(
       nowMs,
       requestId: deps.request.id,
       heldUntilMs: nowMs + HOLD_MS,
-      parts: parts.map(({ linkId, blob }) => ({ linkId, isFromStart: begun.has(blob.fileId) })),
+      parts: parts.map(({ linkId, blob: { fileId } }) => ({ linkId, isSent: sent.has(fileId), isFromStart: begun.has(fileId) })),
     })
     const now = await requireParts(deps, admission, rows)
     const joined = now.flatMap(({ download }) => (download?.joinedBy === deps.request.id ? [download] : []))
-    if (joined.length === parts.length) return joined
+    if (joined.length === sent.size) return joined
     await requireUnused(deps, admission, now, ({ blob }) => begun.has(blob.fileId))
     return null
   })
