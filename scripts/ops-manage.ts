@@ -4,6 +4,7 @@
 // that is not set, from standard input (its first line).
 import "./plain-errors.ts"
 import { parseArgs } from "node:util"
+import { MANAGE_ALL_FILES } from "../src/domain/permissions.ts"
 import { type Database, type Place, withDatabase } from "./database.ts"
 import { DEFAULT_STATE_DIR, keptSecrets, requireState } from "./local-state.ts"
 import { type AccountSecrets, UsageError, hashOpsPassword, requireEmail } from "./ops-account.ts"
@@ -17,9 +18,6 @@ import {
   setManagesAllFiles,
 } from "./ops-accounts.ts"
 import { passwordMinChars, placeSecrets, readPassword } from "./ops-input.ts"
-
-/** May do with everybody's files what their owners may. */
-const MANAGE_ALL_FILES = "manage-all-files"
 
 const USAGE = `Usage: npm run ops:list [-- --json]
        npm run ops:disable -- EMAIL

@@ -62,8 +62,8 @@ export type Claim = Claimant & { linkId: string; fileId: string; terms: SendTerm
 /** The claim of a selection: all of its links together. */
 export type SelectionClaim = Claimant & {
   selectionId: string
-  /** Each of its links, and whether the request sends the file from its first byte on. */
-  parts: readonly { linkId: string; isFromStart: boolean }[]
+  /** Each of its links, whether the request sends anything of the file, and whether from its first byte on. */
+  parts: readonly { linkId: string; isSent: boolean; isFromStart: boolean }[]
 }
 
 /** Rows of downloads for the links that `which` names, as far as at this moment everything allows them. */
@@ -139,9 +139,13 @@ export const claimDownload = (db: Db, claim: Claim) => {
     .onConflictDoUpdate(joining)
 }
 
-/** The same for all links of a selection in one statement: all of them, each as if it came alone, or none. */
+/**
+ * The same for the links of a selection in one statement: of those files that the request sends, if all of the selection
+ * could be claimed, each as if it came alone; else none.
+ */
 export const claimSelection = (db: Db, claim: SelectionClaim) => {
-  const parts = JSON.stringify(claim.parts.map(({ linkId, isFromStart }) => [linkId, isFromStart ? 1 : 0]))
+  const flags = claim.parts.map(({ linkId, isSent, isFromStart }) => [linkId, isFromStart ? 1 : 0, isSent ? 1 : 0])
+  const parts = JSON.stringify(flags)
   const isFromStart = sql`(select value ->> 1 from json_each(${parts}) where value ->> 0 = ${links.id})`
   const which = eq(links.selectionId, claim.selectionId)
   const open = db.$with("open").as(claimable(db, claim, which, isFromStart, undefined))
@@ -152,7 +156,9 @@ export const claimSelection = (db: Db, claim: SelectionClaim) => {
         .with(open)
         .select()
         .from(open)
-        .where(sql`(select count(*) from ${open}) = ${claim.parts.length}`),
+        .where(
+          sql`(select count(*) from ${open}) = ${claim.parts.length} and ${open.linkId} in (select value ->> 0 from json_each(${parts}) where value ->> 2 = 1)`,
+        ),
     )
     .onConflictDoUpdate(joining)
 }

@@ -120,12 +120,18 @@ export const addMemberEvents = (
   )
 }
 
-/** Tells owners of the downloads that were begun by this very request. After the claim. */
-export const addStartEvents = (db: Db, linkIds: readonly string[], requestId: string, nowMs: number) =>
+/** Was the download d claimed by this very request, and has no other joined it yet? */
+export const isClaimedBy = (requestId: string): Condition => sql`d.joined_by = ${requestId} and d.requests = 1`
+
+/**
+ * Tells owners of downloads that were begun. After the claim.
+ * @param onlyIf - of those downloads d alone of which this holds
+ */
+export const addStartEvents = (db: Db, linkIds: readonly string[], nowMs: number, onlyIf: Condition = sql`true`) =>
   insertEvents(
     db,
     sql`select f.owner_id, 'download.started', d.file_id, d.user_id, d.link_id, ${nowMs} from downloads d join files f on f.id = d.file_id
-      where d.link_id in (select value from ${each(linkIds)}) and d.joined_by = ${requestId} and d.requests = 1`,
+      where d.link_id in (select value from ${each(linkIds)}) and ${onlyIf}`,
   )
 
 /** Tells owners of those downloads that were delivered whole just now. After it was recorded. */

@@ -7,6 +7,7 @@
 import { type SQL, sql } from "drizzle-orm"
 import { EVERYONE } from "./audiences.ts"
 import type { Db } from "./client.ts"
+import { isNamedLike } from "./name-search.ts"
 import { AUDIENCES, type Audience, DOCUMENT_TYPES, type files } from "./schema.ts"
 
 export const FILE_SORTS = ["name", "-name", "createdAt", "-createdAt", "size", "-size"] as const
@@ -17,7 +18,7 @@ type DocumentType = (typeof files.$inferSelect)["type"]
 export type FileQuery = {
   sort: FileSort
   type?: DocumentType | undefined
-  /** As domain/search-key.ts makes it. */
+  /** A term of domain/search-key.ts. */
   search?: string | undefined
   after?: FilePosition | undefined
   limit: number
@@ -116,7 +117,7 @@ const delivered = (fileId: SQL, clientId: string) =>
 
 const oneOrAll = <T extends string>(one: T | undefined, all: readonly T[]) => JSON.stringify(one === undefined ? all : [one])
 
-const searched = (search: string | undefined) => (search === undefined ? [] : [sql`instr(r.name_key, ${search}) > 0`])
+const searched = (search: string | undefined) => (search === undefined ? [] : [isNamedLike(sql`r.name_key`, search)])
 
 /** Whose files: of one owner, or of every operations user, with a run more for each of them. */
 export type OwnerScope = string | null

@@ -1,6 +1,7 @@
 import { type SQL, and, asc, desc, eq, sql } from "drizzle-orm"
 import type { Db } from "./client.ts"
 import { lastSeq } from "./events.ts"
+import { isNamedLike } from "./name-search.ts"
 import { groupMembers, groups, users } from "./schema.ts"
 
 export type GroupRow = typeof groups.$inferSelect
@@ -48,7 +49,7 @@ export function listGroups(
     .from(groups)
     .where(
       and(
-        search === undefined ? undefined : sql`instr(${groups.nameKey}, ${search}) > 0`,
+        search === undefined ? undefined : isNamedLike(groups.nameKey, search),
         after === undefined ? undefined : sql`(${column}, ${groups.id}) ${beyond} (${after.key}, ${after.id})`,
       ),
     )

@@ -10,7 +10,7 @@ import {
   claimsUsed,
   isAlone,
 } from "./downloads.ts"
-import { addStartEvents } from "./events.ts"
+import { addStartEvents, isClaimedBy } from "./events.ts"
 import type { BlobRow, FileRow } from "./files.ts"
 import { blobs, downloads, files, links, selections, sessions, users } from "./schema.ts"
 import { type CallerRow, callerColumns, isLiveSession } from "./sessions.ts"
@@ -97,7 +97,7 @@ export async function findLinkAccess(db: Db, sessionId: string, linkId: string, 
 export async function claimLinkAccess(db: Db, claim: Claim): Promise<LinkAccess | undefined> {
   const [, , rows] = await db.batch([
     claimDownload(db, claim),
-    addStartEvents(db, [claim.linkId], claim.requestId, claim.nowMs),
+    addStartEvents(db, [claim.linkId], claim.nowMs, isClaimedBy(claim.requestId)),
     selectAccess(db, claim.sessionId, isAlone(claim.linkId), claim.nowMs),
   ])
   return accessOf(rows[0])
@@ -114,12 +114,15 @@ export async function findSelectionAccess(db: Db, sessionId: string, selectionId
   return (await selectSelection(db, sessionId, selectionId, nowMs).all()).flatMap((row) => accessOf(row) ?? [])
 }
 
-/** Claims or joins the downloads of a selection, all or none, tells owners, and looks, in one round trip and one transaction. */
+/**
+ * Claims or joins the downloads of a selection, tells the owner of the file that is sent first, and looks, in one round
+ * trip and one transaction. Of the other files it is told when some of them was sent (domain/downloads.ts).
+ */
 export async function claimSelectionAccess(db: Db, claim: SelectionClaim): Promise<LinkAccess[]> {
-  const linkIds = claim.parts.map(({ linkId }) => linkId)
+  const linkIds = claim.parts.flatMap(({ linkId, isSent }) => (isSent ? [linkId] : [])).slice(0, 1)
   const [, , rows] = await db.batch([
     claimSelection(db, claim),
-    addStartEvents(db, linkIds, claim.requestId, claim.nowMs),
+    addStartEvents(db, linkIds, claim.nowMs, isClaimedBy(claim.requestId)),
     selectSelection(db, claim.sessionId, claim.selectionId, claim.nowMs),
   ])
   return rows.flatMap((row) => accessOf(row) ?? [])

@@ -57,6 +57,7 @@ export type AuditKind =
   | "file.expiry_set"
   | "file.version_added"
   | "file.version_deleted"
+  | "file.version_restored"
   | "file.unreadable"
   | "file.download_limit_set"
   | "file.audience_set"

@@ -22,7 +22,6 @@ import { AppError } from "../errors.ts"
 import { isId } from "../ids.ts"
 import type { ByteSource } from "../office/byte-source.ts"
 import { ONCE_MS, auditEvent } from "./audit.ts"
-import { type ContentDigests, createRunningDigest } from "./digests.ts"
 import { type ContentWatch, type Run, STALL_MS, deliver } from "./delivery.ts"
 import type { MemoryLease } from "./memory.ts"
 import type { PartHeader } from "./part-headers.ts"
@@ -308,16 +307,23 @@ export async function readContent(deps: ContentDeps, blob: BlobRow, lease: Memor
   return plaintextOf(deps, blob, unlocking, { start: 0, end: blob.sizeBytes }, lease)
 }
 
+async function* chunksOf(runs: AsyncIterable<Run>): AsyncGenerator<Uint8Array, void> {
+  for await (const run of runs) yield* run
+}
+
 /**
- * Reads a file to its end, within a share of memory of its own, and says what its bytes come to.
+ * Hands the whole plaintext to `use`, within a share of memory of its own; each chunk is good until the next is asked for.
  * @throws AppError as {@link openContent}
  */
-export async function digestContent(deps: ContentDeps, blob: BlobRow): Promise<ContentDigests> {
+export async function withContent<T>(
+  deps: ContentDeps,
+  blob: BlobRow,
+  use: (chunks: AsyncIterable<Uint8Array>) => Promise<T>,
+): Promise<T> {
   const lease = await deps.memory.admit(MIN_SEGMENTS * SEGMENT_BYTES, MAX_SEGMENTS * SEGMENT_BYTES)
   try {
-    const running = createRunningDigest()
-    for await (const run of await readContent(deps, blob, lease)) for (const bytes of run) running.update(bytes)
-    return running.digests()
+    const chunks = chunksOf(await readContent(deps, blob, lease))
+    return await use(chunks).finally(() => chunks.return())
   } finally {
     lease.release()
   }

@@ -94,3 +94,12 @@ export function parseDocumentName(sent: string, field: "file" | "name" = "file")
   }
   return { name, type }
 }
+
+/**
+ * The name that the next version of a file was sent under only matters for its type.
+ * @throws AppError `validation_failed`, or as for every name
+ */
+export function requireTypeOf({ type }: { type: DocumentType }, sentName: string | null): void {
+  if (sentName !== null && parseDocumentName(sentName).type !== type)
+    throw fieldError("file", "type_changed", `This file is a .${type}, and so must its next version be.`)
+}

@@ -3,7 +3,7 @@
 // and "started", "partial" and "delivered" are what has really happened. HEAD, 304, 412, 416 and refusals never count.
 import { type Statement, runBatch } from "../db/client.ts"
 import { type DownloadRow, type SendTerms, leaveDownloads, recordServed, renewHolds } from "../db/downloads.ts"
-import { addDeliveryEvents } from "../db/events.ts"
+import { addDeliveryEvents, addStartEvents } from "../db/events.ts"
 import { auditEvents } from "./audit.ts"
 import { sealAuditTrail } from "./audit-trail.ts"
 import type { FilePiece } from "./content.ts"
@@ -74,13 +74,15 @@ export function rangesSent(pieces: readonly FilePiece[], sentBytes: number): Fil
 type Deps = Pick<Powers, "db" | "now" | "request" | "afterwards" | "log">
 
 /**
- * Watches one answer that joined downloads, one for each file that it may hold. A fault in here is noted and breaks
+ * Watches one answer that joined downloads, one for each file that it holds, in their order. A fault in here is noted and breaks
  * nobody's transfer: the claims, which count, are already made.
  */
 export function watchDownloads(deps: Deps, downloads: readonly DownloadRow[], pieces: readonly FilePiece[]) {
   const holder = deps.request.id
   let heldSinceMs = deps.now()
   const recorded = new Set<string>()
+  /** Of the first file the owner was told with the claim. */
+  const told = new Set([downloads[0]?.linkId])
 
   async function note(step: () => Promise<unknown>): Promise<void> {
     try {
@@ -95,7 +97,13 @@ export function watchDownloads(deps: Deps, downloads: readonly DownloadRow[], pi
   const record = (of: readonly DownloadRow[], sent: FilesSent, endingHoldsOf: string | null) => {
     const nowMs = deps.now()
     const served = of.map(({ linkId, fileId }) => ({ linkId, ranges: sent.get(fileId)?.ranges ?? [] }))
-    return [recordServed(deps.db, served, endingHoldsOf, nowMs), addDeliveryEvents(deps.db, ids(of), nowMs)] as const
+    const begun = of.filter(({ linkId, requests }) => requests === 1 && !told.has(linkId))
+    for (const { linkId } of begun) told.add(linkId)
+    return [
+      recordServed(deps.db, served, endingHoldsOf, nowMs),
+      addStartEvents(deps.db, ids(begun), nowMs),
+      addDeliveryEvents(deps.db, ids(of), nowMs),
+    ] as const
   }
 
   /** Writes down what each was sent. Who was sent nothing, e.g. hung up before the first byte, it costs nothing. */

@@ -8,7 +8,7 @@ import { findUser } from "../db/users.ts"
 import { AppError } from "../errors.ts"
 import { type Listing, cursorAfter, cutWalk, positionAt } from "./cursor.ts"
 import type { Powers } from "./powers.ts"
-import { searchKey } from "./search-key.ts"
+import { searchTerm } from "./search-key.ts"
 import type { Caller } from "./sessions.ts"
 
 export { FILE_SORTS }
@@ -61,7 +61,7 @@ async function pageOfFiles<State extends string>(
   { limit, sort, type, state, cursor, ...query }: FileListQuery<State>,
   walk: (query: FileQuery & { state: State | undefined }) => Promise<ListedRow[]>,
 ): Promise<{ page: ListedRow[]; nextCursor: string | null }> {
-  const search = query.search === undefined ? undefined : searchKey(query.search)
+  const search = query.search === undefined ? undefined : searchTerm(query.search)
   const listing: Listing = { callerId: caller.userId, list, terms: { sort, type, state, search } }
   const after = await positionAt(deps, listing, cursor)
   const { page, next } = cutWalk(await walk({ sort, type, search, after, limit, state }), limit)

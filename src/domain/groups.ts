@@ -25,7 +25,7 @@ import { newId } from "../ids.ts"
 import { auditEvent } from "./audit.ts"
 import { type Listing, cursorAfter, cutPage, positionAt } from "./cursor.ts"
 import type { Powers } from "./powers.ts"
-import { searchKey } from "./search-key.ts"
+import { searchKey, searchTerm } from "./search-key.ts"
 import type { Caller } from "./sessions.ts"
 
 export { GROUP_SORTS }
@@ -101,7 +101,7 @@ export async function pageOfGroups(
   query: { limit: number; sort: GroupSort; search?: string | undefined; cursor?: string | undefined },
 ): Promise<{ groups: Group[]; nextCursor: string | null }> {
   const { limit, sort } = query
-  const search = query.search === undefined ? undefined : searchKey(query.search)
+  const search = query.search === undefined ? undefined : searchTerm(query.search)
   const listing: Listing = { callerId: caller.userId, list: "groups", terms: { sort, search } }
   const after = await positionAt(deps, listing, query.cursor)
   const rows = await listGroups(deps.db, { sort, search, after, limit: limit + 1 })

@@ -16,7 +16,7 @@ import { AppError } from "../errors.ts"
 import { newId } from "../ids.ts"
 import { requireRecipients } from "./audiences.ts"
 import type { Charge } from "../db/quota.ts"
-import { parseDocumentName } from "./document-name.ts"
+import { parseDocumentName, requireTypeOf } from "./document-name.ts"
 import { requireFuture } from "./file-life.ts"
 import { findOwnFile, requireThere } from "./files.ts"
 import { tooLarge } from "./parts.ts"
@@ -38,7 +38,6 @@ import {
 } from "./resumable-state.ts"
 import type { Caller } from "./sessions.ts"
 import { giveUpObjects } from "./uploads.ts"
-import { requireTypeOf } from "./versions.ts"
 
 export type { ResumableView }
 

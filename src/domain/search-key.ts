@@ -7,3 +7,9 @@
  */
 export const searchKey = (text: string): string =>
   text.normalize("NFKC").toLowerCase().toUpperCase().toLowerCase().replaceAll("ς", "σ").normalize("NFKC")
+
+/**
+ * What is looked for in such keys. The upper case of i has its dot in Turkish, which its lower case keeps as a character
+ * of its own and whoever types i has not: here and in db/name-search.ts there is none.
+ */
+export const searchTerm = (text: string): string => searchKey(text).replaceAll("i\u0307", "i")

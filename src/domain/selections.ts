@@ -4,7 +4,7 @@ import { type SelectionLinkClaims, contentsOf, sealLinkToken } from "../crypto/l
 import { runBatch } from "../db/client.ts"
 import { isConstraintFailure } from "../db/d1-errors.ts"
 import type { DownloadRow } from "../db/downloads.ts"
-import { fillCrc32, selectSealedFilesFor } from "../db/files.ts"
+import { type BlobRow, fillCrc32, selectSealedFilesFor } from "../db/files.ts"
 import { type LinkAccess, claimSelectionAccess, findSelectionAccess } from "../db/links.ts"
 import { recordLinks } from "../db/receipts.ts"
 import { insertSelection, insertSelectionLinks } from "../db/selections.ts"
@@ -12,7 +12,8 @@ import { confirmUser } from "../db/users.ts"
 import { AppError, type FieldError } from "../errors.ts"
 import { newId } from "../ids.ts"
 import { auditEvent, auditEvents } from "./audit.ts"
-import { type ContentDeps, type FilePiece, digestContent, requireSane } from "./content.ts"
+import { type ContentDeps, type FilePiece, requireSane, withContent } from "./content.ts"
+import { createRunningDigest } from "./digests.ts"
 import { HOLD_MS } from "./downloads.ts"
 import { takeLimitTimes } from "./limits.ts"
 import {
@@ -61,6 +62,13 @@ async function requireFiles(deps: LinkDeps, userId: string, fileIds: readonly st
   return wanted
 }
 
+const crc32Of = (deps: ContentDeps, blob: BlobRow): Promise<number> =>
+  withContent(deps, blob, async (chunks) => {
+    const running = createRunningDigest()
+    for await (const bytes of chunks) running.update(bytes)
+    return running.digests().crc32
+  })
+
 /** Reads those whose CRC-32 was never computed, if that is little. */
 async function fillChecksums(deps: LinkDeps & ContentDeps, wanted: readonly Wanted[]): Promise<void> {
   const places = wanted.flatMap(({ blob }, place) => (blob.crc32 === null ? [{ blob, place }] : []))
@@ -68,7 +76,7 @@ async function fillChecksums(deps: LinkDeps & ContentDeps, wanted: readonly Want
     const message = "This older file is still to be prepared for this, which happens by itself. Download it alone, or try later."
     throw invalid(places.map(({ place }) => at(place, "not_ready", message)))
   }
-  for (const { blob } of places) await runBatch(deps.db, [fillCrc32(deps.db, blob, (await digestContent(deps, blob)).crc32)])
+  for (const { blob } of places) await runBatch(deps.db, [fillCrc32(deps.db, blob, await crc32Of(deps, blob))])
 }
 
 /**
@@ -189,7 +197,7 @@ export async function openSelection(deps: LinkDeps & ContentDeps, admission: Sel
 }
 
 /**
- * Claims or joins the downloads of all files of a selection, or none.
+ * Claims or joins the downloads of those files of a selection of which anything is sent, if all of it may be; or none.
  * @param pieces - what is going to be sent
  * @throws AppError why not, as {@link openSelection}, and `download_in_progress`
  */
@@ -200,6 +208,7 @@ export function claimSelection(
   pieces: readonly FilePiece[],
 ): Promise<DownloadRow[]> {
   const { claims, access } = admission
+  const sent = new Set(pieces.flatMap((piece) => ("blob" in piece ? [piece.blob.fileId] : [])))
   const begun = new Set(pieces.flatMap((piece) => ("blob" in piece && piece.start === 0 ? [piece.blob.fileId] : [])))
   return untilFree(async () => {
     const nowMs = deps.now()
@@ -210,11 +219,11 @@ export function claimSelection(
       nowMs,
       requestId: deps.request.id,
       heldUntilMs: nowMs + HOLD_MS,
-      parts: parts.map(({ linkId, blob }) => ({ linkId, isFromStart: begun.has(blob.fileId) })),
+      parts: parts.map(({ linkId, blob: { fileId } }) => ({ linkId, isSent: sent.has(fileId), isFromStart: begun.has(fileId) })),
     })
     const now = await requireParts(deps, admission, rows)
     const joined = now.flatMap(({ download }) => (download?.joinedBy === deps.request.id ? [download] : []))
-    if (joined.length === parts.length) return joined
+    if (joined.length === sent.size) return joined
     await requireUnused(deps, admission, now, ({ blob }) => begun.has(blob.fileId))
     return null
   })

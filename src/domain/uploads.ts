@@ -20,7 +20,7 @@ import { memorySource } from "../office/byte-source.ts"
 import type { StoredPart } from "../blobs/store.ts"
 import { FOR_EVERYONE, type ChosenAudience } from "./audiences.ts"
 import { type Digests, type ExpectedDigests, createDigests, digestMismatch } from "./digests.ts"
-import { parseDocumentName } from "./document-name.ts"
+import { parseDocumentName, requireTypeOf } from "./document-name.ts"
 import { requireCleanScan, requireDocument, requireStart } from "./document-check.ts"
 import { type ContentDeps, contentSource, withContentStream } from "./content.ts"
 import { requireFuture } from "./file-life.ts"
@@ -31,7 +31,6 @@ import type { Notification } from "./notifications.ts"
 import { type Part, type PartBuffers, admitUpload, createPartWriter, cutIntoParts } from "./parts.ts"
 import type { Powers } from "./powers.ts"
 import { type Draft, type Occasion, blobRow, newObjectKey, publish, versionOf } from "./publication.ts"
-import { requireTypeOf } from "./versions.ts"
 import { SEEN_BYTES, type SeenEntries, blocksOf, createSeenEntries } from "./seen-entries.ts"
 import { newId } from "../ids.ts"
 
@@ -80,6 +79,7 @@ export async function receiveDocument(deps: UploadDeps, { sentName, ...file }: N
  * Receives a document of the same type as the next version of a file that its sender may manage. The file keeps its id,
  * name, recipients and terms.
  * @param sentName - the name as the client gave it, if it did: only its type matters
+ * @param occasion - what else becomes true with it
  * @throws AppError as for a new file, and `not_found`, `file_deleted`, `version_conflict` when another version came first
  */
 export async function receiveVersion(
@@ -87,21 +87,27 @@ export async function receiveVersion(
   replaces: SealedRow,
   sentName: string | null,
   sent: SentDocument,
+  occasion: Pick<Occasion, "more"> = {},
 ): Promise<ListedFile> {
   const { id: fileId, name, type, downloadLimit } = replaces.file
   requireTypeOf(replaces.file, sentName)
   const known = { fileId, objectKey: newObjectKey(), ownerId: sent.senderId, name: { name, type }, downloadLimit }
-  return receive(deps, { ...known, audience: FOR_EVERYONE, replaces }, sent)
+  return receive(deps, { ...known, audience: FOR_EVERYONE, replaces }, sent, occasion)
 }
 
-async function receive(deps: UploadDeps, draft: Draft, upload: SentDocument): Promise<ListedFile> {
+async function receive(
+  deps: UploadDeps,
+  draft: Draft,
+  upload: SentDocument,
+  occasion: Pick<Occasion, "more"> = {},
+): Promise<ListedFile> {
   const { ownerId } = draft
   const { idempotencyKey } = upload
-  if (idempotencyKey === null) return receiveDraft(deps, draft, upload, {})
+  if (idempotencyKey === null) return receiveDraft(deps, draft, upload, occasion)
   const claim = await claimIdempotencyKey(deps, ownerId, idempotencyKey)
   if (claim.kind === "answered") return repeatAnswer(claim, draft, upload.chunks, deps.policy.maxFileBytes)
   try {
-    const more = (file: ListedFile) => [answerIdempotently(deps, ownerId, claim, draft, file)]
+    const more = (file: ListedFile) => [answerIdempotently(deps, ownerId, claim, draft, file), ...(occasion.more?.(file) ?? [])]
     return await receiveDraft(deps, draft, upload, { idempotency: claim, more })
   } catch (error) {
     // The client may try again with what it has mended. If the file appeared all the same, its answer stays.

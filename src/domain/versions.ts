@@ -1,4 +1,4 @@
-// The versions of a file, as its owner sees and deletes them. Sending the next one: uploads.ts, publication.ts.
+// The versions of a file, as its owner sees, deletes and restores them. Sending the next one: uploads.ts, publication.ts.
 import { runBatch } from "../db/client.ts"
 import {
   type VersionRow,
@@ -8,13 +8,15 @@ import {
   listVersions,
   selectVersion,
 } from "../db/versions.ts"
-import { AppError, fieldError } from "../errors.ts"
+import { AppError } from "../errors.ts"
 import { auditEvent } from "./audit.ts"
 import { type Listing, cursorAfter, cutPage, positionAt } from "./cursor.ts"
-import { parseDocumentName } from "./document-name.ts"
-import { type SealedRow, discardObject, findOwnFile, mayManage } from "./files.ts"
+import { withContent } from "./content.ts"
+import { type ListedFile, type SealedRow, discardObject, findOwnFile, mayManage, requireThere } from "./files.ts"
 import type { Powers } from "./powers.ts"
+import { requireQuota } from "./quota.ts"
 import type { Caller } from "./sessions.ts"
+import { type UploadDeps, receiveVersion } from "./uploads.ts"
 
 export type FileVersion = Pick<VersionRow, "version" | "sizeBytes" | "sha256" | "createdAtMs"> & {
   createdBy: { id: string; email: string | null } | null
@@ -43,15 +45,6 @@ export async function pageOfVersions(
     isCurrent: row.version === file.version,
   }))
   return { versions, nextCursor: await cursorAfter(deps, listing, next) }
-}
-
-/**
- * The name that the next version of a file was sent under only matters for its type.
- * @throws AppError `validation_failed`, or as for every name
- */
-export function requireTypeOf({ type }: Pick<SealedRow["file"], "type">, sentName: string | null): void {
-  if (sentName !== null && parseDocumentName(sentName).type !== type)
-    throw fieldError("file", "type_changed", `This file is a .${type}, and so must its next version be.`)
 }
 
 const notFound = (): AppError => new AppError("not_found", { detail: "There is no such version of this file." })
@@ -93,4 +86,25 @@ export async function deleteOwnVersion(
     deleteOldVersion(deps.db, fileId, version),
   ])
   deps.afterwards(discardObject(deps, blob.objectKey))
+}
+
+/**
+ * Makes an old version current again, as the next version: its bytes, checked like any upload and sealed anew under the
+ * new number, so that numbers only grow, links made before die, and limits count anew. Harmless when repeated: where the
+ * current version has these very bytes, nothing changes.
+ * @throws AppError `not_found` · `file_deleted` for a file in the trash · `version_conflict` when another version came
+ *   first · `quota_exceeded`, `document_refused` and the like, as for an upload · `integrity_failure`
+ */
+export async function restoreOwnVersion(deps: UploadDeps, caller: Caller, fileId: string, version: number): Promise<ListedFile> {
+  const current = await findOwnFile(deps, caller, fileId)
+  const { blob } = await findOwnVersion(deps, caller, fileId, version)
+  requireThere(current.file)
+  if (blob.sha256 === current.blob.sha256) return { ...current.file, sha256: blob.sha256 }
+  await requireQuota(deps, { userId: current.file.ownerId, newFiles: 0 }, blob.sizeBytes)
+  const reason = `version_${String(version)}`
+  const more = () => [auditEvent(deps, "file.version_restored", caller.userId, fileId, { reason })]
+  return withContent(deps, blob, (chunks) => {
+    const sent = { senderId: caller.userId, chunks, atMostBytes: blob.sizeBytes, expected: {}, idempotencyKey: null }
+    return receiveVersion(deps, current, null, sent, { more })
+  })
 }

@@ -94,7 +94,7 @@ export async function documentResponse(request: Request, { file, blob }: SealedR
     if (request.method === "GET") await (await open([])).cancel()
     throw new AppError("integrity_failure", { detail: "The stored file is damaged and was not sent.", reason: "row" })
   }
-  const document = { name: file.name, mediaType: mediaTypes[file.type], createdAtMs: blob.createdAtMs, sizeBytes, tag: sha256 }
+  const document = { name: file.name, mediaType: mediaTypes[file.type], lastModifiedMs: blob.createdAtMs, sizeBytes, tag: sha256 }
   return attachmentResponse(request, document, open, { "Repr-Digest": reprDigest(sha256) })
 }
 
@@ -102,7 +102,8 @@ export async function documentResponse(request: Request, { file, blob }: SealedR
 export type Attachment = {
   name: string
   mediaType: string
-  createdAtMs: number
+  /** The bytes of this name never change without it; null where they may. */
+  lastModifiedMs: number | null
   sizeBytes: number
   /** Of its strong entity tag, without quotes: hex. */
   tag: string
@@ -116,14 +117,15 @@ export type Attachment = {
  */
 export async function attachmentResponse(
   request: Request,
-  { name, mediaType, createdAtMs, sizeBytes, tag }: Attachment,
+  { name, mediaType, lastModifiedMs, sizeBytes, tag }: Attachment,
   open: Open,
   more: Record<string, string> = {},
 ): Promise<Response> {
-  const validators = { etag: `"${tag}"`, lastModifiedSeconds: Math.floor(createdAtMs / 1000) }
+  const lastModifiedSeconds = lastModifiedMs === null ? null : Math.floor(lastModifiedMs / 1000)
+  const validators = { etag: `"${tag}"`, lastModifiedSeconds }
   const common = {
     ETag: validators.etag,
-    "Last-Modified": httpDate(validators.lastModifiedSeconds),
+    ...(lastModifiedSeconds === null ? {} : { "Last-Modified": httpDate(lastModifiedSeconds) }),
     "Cache-Control": "private, no-store, no-transform",
     "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
   }

@@ -5,8 +5,11 @@
 export type Validators = {
   /** Strong, with its quotes: `"…"`. */
   etag: string
-  /** Since 1970. The bytes must not change without it: as an If-Range date it is taken for strong (section 8.8.2.2). */
-  lastModifiedSeconds: number
+  /**
+   * Since 1970. The bytes must not change without it: as an If-Range date it is taken for strong (section 8.8.2.2). Null
+   * where no date can say so: then conditions with a date are ignored (sections 13.1.3, 13.1.4), and no date fits If-Range.
+   */
+  lastModifiedSeconds: number | null
 }
 
 /** `proceed` as without conditions; `not_modified` is 304, `precondition_failed` is 412. */
@@ -48,10 +51,12 @@ export function evaluateConditions(headers: Pick<Headers, "get">, resource: Vali
   const { etag, lastModifiedSeconds } = resource
   // Section 13.1.1: strong comparison, under which a weak tag equals nothing.
   if (ifMatch !== null && ifMatch !== "any" && !ifMatch.includes(etag)) return "precondition_failed"
-  if (unmodifiedSinceSeconds !== null && lastModifiedSeconds > unmodifiedSinceSeconds) return "precondition_failed"
+  const isNewerThan = (seconds: number): boolean => lastModifiedSeconds !== null && lastModifiedSeconds > seconds
+  if (unmodifiedSinceSeconds !== null && isNewerThan(unmodifiedSinceSeconds)) return "precondition_failed"
   // Section 13.1.2: weak comparison, under which only the opaque tags count.
   if (ifNoneMatch === "any" || ifNoneMatch?.some((tag) => opaqueTag(tag) === etag) === true) return "not_modified"
-  return modifiedSinceSeconds !== null && lastModifiedSeconds <= modifiedSinceSeconds ? "not_modified" : "proceed"
+  if (modifiedSinceSeconds === null || lastModifiedSeconds === null) return "proceed"
+  return isNewerThan(modifiedSinceSeconds) ? "proceed" : "not_modified"
 }
 
 /** A tag without its mark of weakness. */
@@ -62,7 +67,8 @@ export const opaqueTag = (tag: string): string => tag.replace(/^W\//, "")
  * compared strongly; a date must be the very Last-Modified, not one after it. Anything else means the whole file.
  */
 export function rangeApplies(ifRange: string | null, resource: Validators): boolean {
-  return ifRange === null || ifRange === resource.etag || parseHttpDate(ifRange) === resource.lastModifiedSeconds
+  if (ifRange === null || ifRange === resource.etag) return true
+  return resource.lastModifiedSeconds !== null && parseHttpDate(ifRange) === resource.lastModifiedSeconds
 }
 
 /**

@@ -227,8 +227,18 @@ export function layOutZip(entries: readonly ZipEntry[]): ZipLayout {
 /** What common file systems hold. */
 const MAX_NAME_BYTES = 255
 
-/** The form in which file systems that ignore case and composition compare names. */
-const sameName = (name: string): string => name.normalize("NFKC").toLowerCase().normalize("NFKC")
+/**
+ * What Windows takes in no file name: its unpackers refuse the entry or the whole archive, and `C:` and `a:b` name other
+ * places there. Slashes and controls no name here has; if one had, it would not be a path.
+ */
+const UNPORTABLE = /["*/:<>?\\|\p{Cc}]/gu
+
+/**
+ * The form in which file systems that ignore case and composition compare names. Windows compares upper case: also where
+ * lower case differs, as in the two small sigmas.
+ */
+const sameName = (name: string): string =>
+  name.normalize("NFKC").toLowerCase().toUpperCase().toLowerCase().replaceAll("ς", "σ").normalize("NFKC")
 
 /** `report.docx` → `report (2).docx`; what is too long for that gives way at the end of its stem. */
 function numbered(name: string, number: number): string {
@@ -241,10 +251,11 @@ function numbered(name: string, number: number): string {
 }
 
 /**
- * The names, made distinct also for file systems that do not tell upper from lower case: the first of equal names stays
- * as it is, the next is `name (2).docx`, and so on, past names that others have.
+ * Names that every file system takes, with `_` for what some do not, made distinct also for those that do not tell upper
+ * from lower case: the first of equal names stays as it is, the next is `name (2).docx`, and so on, past names that others have.
  */
-export function distinctNames(names: readonly string[]): string[] {
+export function distinctNames(all: readonly string[]): string[] {
+  const names = all.map((name) => name.replaceAll(UNPORTABLE, "_"))
   const taken = new Set(names.map(sameName))
   const seen = new Set<string>()
   const last = new Map<string, number>()

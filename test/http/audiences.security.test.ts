@@ -331,6 +331,10 @@ describe("groups", () => {
     const rename = (name: string) => told(`/api/ops/groups/${other}`, { method: "PATCH", token: otherOps, json: { name } })
     expect(await rename(`straße ${salt}`)).toMatch(/^422 /)
     expect(await rename(`ΣΊΣΥΦΟΣ ${salt}`)).toBe("200")
+    expect(await rename(`İZMİR ${salt}`)).toBe("200")
+    const search = encodeURIComponent(`izmir ${salt}`)
+    const found = await api.request(`/api/ops/groups?search=${search}`, { token: ops })
+    expect((await found.json<{ groups: { id: string }[] }>()).groups.map(({ id }) => id)).toEqual([other])
   })
 
   it.each(["", "   ", "a\u0000b", "a\u202eb", "x".repeat(101), 5, null])("are not called %j", async (name) => {

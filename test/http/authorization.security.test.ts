@@ -239,6 +239,18 @@ const matrix: Record<string, Row> = {
     },
     manager: { "another's file with an old version": "204", nothing: GONE, "no id": GONE },
   },
+  "POST /api/ops/files/:id/versions/:version/restore": {
+    for: "ops",
+    answers: {
+      "own file": "200",
+      "own file in the trash": IN_TRASH,
+      "own file with an old version": "200",
+      "another's file with an old version": GONE,
+      nothing: GONE,
+      "no id": GONE,
+    },
+    manager: { "another's file with an old version": "200", nothing: GONE, "no id": GONE },
+  },
   "GET /api/ops/files/:id/audience": { for: "ops", ...ownFile("200") },
   "GET /api/ops/files/:id/receipts": { for: "ops", ...ownFile("200") },
   "GET /api/ops/events": { for: "ops" },
@@ -601,6 +613,16 @@ describe("with the permission to manage everybody's files", () => {
     else expect((JSON.parse(answer) as { revoked: number }).revoked).toBeGreaterThan(0)
     const own = await (await api.request("/api/ops/files?limit=200", { method: "GET", token: manager.token })).text()
     expect(own).not.toContain(file)
+  })
+
+  it("is shown to whoever has it, and is gone with the next request when it is taken away", async () => {
+    const shown = async ({ token }: Person): Promise<unknown> =>
+      (await (await api.request("/api/auth/me", { token })).json<{ user: { permissions: unknown } }>()).user.permissions
+    expect(await Promise.all([manager, ops, client].map(shown))).toEqual([["manage-all-files"], [], []])
+    const permit = (managesAllFiles: number) => api.db.update(users).set({ managesAllFiles }).where(eq(users.id, manager.id))
+    await permit(0)
+    expect(await shown(manager)).toEqual([])
+    await permit(1)
   })
 
   it("files of others are assigned like own ones, and are unknown without it", async () => {

@@ -161,6 +161,10 @@ describe("search", () => {
     ["日本語の報告書.docx", "報告"],
     ["100% sure_thing.docx", "0% sure_"],
     ["\u202fİstanbul.docx", "i̇STANBUL"],
+    // The upper case of i has its dot in Turkish, and loses it nowhere else.
+    ["İSTANBUL.docx", "istanbul"],
+    ["istanbul.docx", "İSTANBUL"],
+    ["KAYIT.docx", "kayıt"],
   ])("%s by %s", async (name, search) => {
     const [row] = await api.db.select().from(files).limit(1)
     const set = (nameKey: string) =>

@@ -151,6 +151,17 @@ describe("the order of the conditions", () => {
   })
 })
 
+describe("without a date of its own", () => {
+  it.each<[Record<string, string>, ConditionOutcome]>([
+    [{ "If-Modified-Since": AFTER }, "proceed"],
+    [{ "If-Unmodified-Since": BEFORE }, "proceed"],
+    [{ "If-Match": '"v2"', "If-Unmodified-Since": AFTER }, "precondition_failed"],
+    [{ "If-None-Match": '"v1"', "If-Modified-Since": BEFORE }, "not_modified"],
+  ])("dates are ignored, tags are not: %j → %s", (headers, expected) => {
+    expect(evaluateConditions(new Headers(headers), { ...resource, lastModifiedSeconds: null })).toBe(expected)
+  })
+})
+
 describe("If-Range", () => {
   it.each<[string | null, boolean]>([
     [null, true],
@@ -170,6 +181,18 @@ describe("If-Range", () => {
     [String(resource.lastModifiedSeconds), false],
   ])("%s → %s", (value, expected) => {
     expect(rangeApplies(value, resource)).toBe(expected)
+  })
+
+  it("fits no date, nor what is none, where there is no date that tells bytes apart", () => {
+    const undated = { ...resource, lastModifiedSeconds: null }
+    expect([null, '"v1"', '"v2"', SAME, "never", ""].map((value) => rangeApplies(value, undated))).toEqual([
+      true,
+      true,
+      false,
+      false,
+      false,
+      false,
+    ])
   })
 
   it("does not take an unreadable date for any time", () => {

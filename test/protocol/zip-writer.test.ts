@@ -199,6 +199,12 @@ describe("names", () => {
     [["\u00e9.docx", "e\u0301.docx"], ["\u00e9.docx", "e\u0301 (2).docx"]],
     [["\u00c9.docx", "\u00e9.docx"], ["\u00c9.docx", "\u00e9 (2).docx"]],
     [[".docx", ".docx"], [".docx", ".docx (2)"]],
+    // What Windows takes in no name, or takes for a place; slashes, though no name has them.
+    [['a<b>c:d"e|f?g*h.docx', "a/b\\c\u0007.docx"], ["a_b_c_d_e_f_g_h.docx", "a_b_c_.docx"]],
+    [["a:b.docx", "a?b.docx", "a_b.docx"], ["a_b.docx", "a_b (2).docx", "a_b (3).docx"]],
+    // Equal in upper case, as Windows compares.
+    [["ΟΔΟΣ.docx", "οδοσ.docx", "οδος.docx"], ["ΟΔΟΣ.docx", "οδοσ (2).docx", "οδος (3).docx"]],
+    [["STRASSE.docx", "straße.docx"], ["STRASSE.docx", "straße (2).docx"]],
   ])("%j become %j", (all, distinct) => {
     expect(distinctNames(all)).toEqual(distinct)
   }) // prettier-ignore

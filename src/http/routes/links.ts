@@ -166,7 +166,8 @@ export const downloadRoutes = new Hono<AppEnv>().get("/:token", async (c) => {
 const archiveAttachment = ({ archive, createdAtMs }: OpenSelection) => ({
   name: `sealpost-${new Date(createdAtMs).toISOString().slice(0, 10)}.zip`,
   mediaType: "application/zip",
-  createdAtMs,
+  // A file that is renamed makes it other bytes at no time of the link's own: the tag alone says which they are.
+  lastModifiedMs: null,
   sizeBytes: archive.sizeBytes,
   tag: archive.tag,
 })

@@ -3,6 +3,7 @@ import { Hono } from "hono"
 import { z } from "zod"
 import { checkLogin } from "../../domain/accounts.ts"
 import { parseEmailAddress } from "../../domain/email-address.ts"
+import { permissionsOf } from "../../domain/permissions.ts"
 import {
   type ListedSession,
   type Role,
@@ -65,7 +66,7 @@ export const ownSessionRoutes = new Hono<GuardedEnv>()
   .get("/me", (c) => {
     const { userId, email, role, hasSecondFactor } = c.var.caller
     const secondFactor = hasSecondFactor ? "active" : mustEnrol(c.var.deps, c.var.caller) ? "required" : "none"
-    return c.json({ user: { id: userId, email, role, secondFactor } })
+    return c.json({ user: { id: userId, email, role, secondFactor, permissions: permissionsOf(c.var.caller) } })
   })
   .post("/logout", async (c) => {
     await endSession(c.var.deps, c.var.caller)

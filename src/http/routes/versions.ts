@@ -1,11 +1,11 @@
-// The versions of a file: sent, listed, fetched, deleted. For those who may manage the file.
+// The versions of a file: sent, listed, fetched, deleted, made current again. For those who may manage the file.
 import { Hono } from "hono"
 import { z } from "zod"
 import { openContent } from "../../domain/content.ts"
-import { type SealedRow, findOwnFile } from "../../domain/files.ts"
+import { type ListedFile, type SealedRow, findOwnFile } from "../../domain/files.ts"
 import { requireQuota } from "../../domain/quota.ts"
 import { type SentDocument, receiveVersion } from "../../domain/uploads.ts"
-import { type FileVersion, deleteOwnVersion, findOwnVersion, pageOfVersions } from "../../domain/versions.ts"
+import { type FileVersion, deleteOwnVersion, findOwnVersion, pageOfVersions, restoreOwnVersion } from "../../domain/versions.ts"
 import { type DocumentContext, receiveBody, receiveForm } from "../document-request.ts"
 import { documentResponse } from "../document-response.ts"
 import { cursorField, limitField, versionField } from "../fields.ts"
@@ -32,6 +32,11 @@ const requireRoom =
   (atLeastBytes: number): Promise<void> =>
     requireQuota(c.var.deps, { userId: file.ownerId, newFiles: 0 }, atLeastBytes)
 
+function currentJson(file: ListedFile) {
+  const json = { ...fileJson(file), version: file.version, updatedAt: new Date(file.updatedAtMs).toISOString() }
+  return { file: json, message: "success" }
+}
+
 async function answer(
   c: DocumentContext,
   replaces: SealedRow,
@@ -39,9 +44,7 @@ async function answer(
   sent: SentDocument,
   status: 200 | 201,
 ): Promise<Response> {
-  const file = await receiveVersion(c.var.deps, replaces, sentName, sent)
-  const json = { ...fileJson(file), version: file.version, updatedAt: new Date(file.updatedAtMs).toISOString() }
-  return c.json({ file: json, message: "success" }, status)
+  return c.json(currentJson(await receiveVersion(c.var.deps, replaces, sentName, sent)), status)
 }
 
 /** Below /files. */
@@ -62,6 +65,10 @@ export const versionRoutes = new Hono<GuardedEnv>()
     const version = pathNumber(c.req.param("version"), "version")
     await deleteOwnVersion(c.var.deps, c.var.caller, pathId(c.req.param("id")), version)
     return c.body(null, 204)
+  })
+  .post("/:id/versions/:version/restore", async (c) => {
+    const [id, version] = [pathId(c.req.param("id")), pathNumber(c.req.param("version"), "version")]
+    return c.json(currentJson(await restoreOwnVersion(c.var.deps, c.var.caller, id, version)))
   })
   .get("/:id/content", singleParameters, queryParameters(contentQuery), async (c) => {
     const id = pathId(c.req.param("id"))
