@@ -62,8 +62,8 @@ export type Claim = Claimant & { linkId: string; fileId: string; terms: SendTerm
 /** The claim of a selection: all of its links together. */
 export type SelectionClaim = Claimant & {
   selectionId: string
-  /** Each of its links, and whether the request sends the file from its first byte on. */
-  parts: readonly { linkId: string; isFromStart: boolean }[]
+  /** Each of its links, whether the request sends any of the file, and whether from its first byte on. */
+  parts: readonly { linkId: string; isSent: boolean; isFromStart: boolean }[]
 }
 
 /** Rows of downloads for the links that `which` names, as far as at this moment everything allows them. */

@@ -116,10 +116,10 @@ export async function findSelectionAccess(db: Db, sessionId: string, selectionId
 
 /** Claims or joins the downloads of a selection, all or none, tells owners, and looks, in one round trip and one transaction. */
 export async function claimSelectionAccess(db: Db, claim: SelectionClaim): Promise<LinkAccess[]> {
-  const linkIds = claim.parts.map(({ linkId }) => linkId)
+  const sentIds = claim.parts.filter(({ isSent }) => isSent).map(({ linkId }) => linkId)
   const [, , rows] = await db.batch([
     claimSelection(db, claim),
-    addStartEvents(db, linkIds, claim.requestId, claim.nowMs),
+    addStartEvents(db, sentIds, claim.requestId, claim.nowMs),
     selectSelection(db, claim.sessionId, claim.selectionId, claim.nowMs),
   ])
   return rows.flatMap((row) => accessOf(row) ?? [])

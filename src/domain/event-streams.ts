@@ -27,13 +27,19 @@ export const PACE: Pace = { minWaitMs: 2_000, maxWaitMs: 15_000, lifetimeMs: 5 *
 /** A stream that is so late with its next look has ended unheard. */
 const OVERDUE_MS = 10_000
 
+export type Place = {
+  /** Says when the next look is due; false when the place was given away, because a look was overdue. */
+  keep: (nextLookMs: number) => boolean
+  close: () => void
+}
+
 export type EventStreams = {
   pace: Pace
   /**
    * Takes a place.
    * @throws AppError `too_many_requests` past what one user may have open, `busy` past what the isolate can
    */
-  open: (userId: string, nowMs: number) => { keep: (nextLookMs: number) => void; close: () => void }
+  open: (userId: string, nowMs: number) => Place
   /** For tests: how many are open. */
   count: () => number
 }
@@ -62,7 +68,9 @@ export function createEventStreams(pace: Pace = PACE): EventStreams {
       places.set(id, { userId, nextLookMs: nowMs })
       return {
         keep: (nextLookMs) => {
-          if (places.has(id)) places.set(id, { userId, nextLookMs })
+          const isHeld = places.has(id)
+          if (isHeld) places.set(id, { userId, nextLookMs })
+          return isHeld
         },
         close: () => void places.delete(id),
       }
@@ -89,7 +97,8 @@ const pause = (ms: number, signal: AbortSignal): Promise<void> =>
 
 /**
  * Looks for events again and again, and hands over what each look has found, also nothing. Ends with the session, after
- * the lifetime of a stream, when the database fails, and with the signal.
+ * the lifetime of a stream, when the database fails, when its reader was so slow that the place is another's by now, and
+ * with the signal.
  * @param since - null to begin with what happens from now on
  * @throws AppError `too_many_requests` · `busy`
  */
@@ -107,15 +116,17 @@ export function watchEvents(
     let waitMs = pace.minWaitMs
     try {
       for (let at = since; !signal.aborted && deps.now() - startedMs < pace.lifetimeMs;) {
-        place.keep(deps.now())
+        if (!place.keep(deps.now())) return
         const page = await readEvents(deps, caller, at, LOOK_LIMIT)
         if (page === null) return
         yield page
         at = page.next
         if (page.hasMore) continue
-        place.keep(deps.now() + waitMs)
+        // Where something happens, more does soon.
+        if (page.events.length > 0) waitMs = pace.minWaitMs
+        if (!place.keep(deps.now() + waitMs)) return
         await pause(waitMs, signal)
-        waitMs = page.events.length > 0 ? pace.minWaitMs : Math.min(pace.maxWaitMs, waitMs * 1.5)
+        waitMs = Math.min(pace.maxWaitMs, waitMs * 1.5)
       }
     } catch (error) {
       // Its reader comes back with the last id that they have seen.

@@ -200,6 +200,7 @@ export function claimSelection(
   pieces: readonly FilePiece[],
 ): Promise<DownloadRow[]> {
   const { claims, access } = admission
+  const sent = new Set(pieces.flatMap((piece) => ("blob" in piece ? [piece.blob.fileId] : [])))
   const begun = new Set(pieces.flatMap((piece) => ("blob" in piece && piece.start === 0 ? [piece.blob.fileId] : [])))
   return untilFree(async () => {
     const nowMs = deps.now()
@@ -210,7 +211,11 @@ export function claimSelection(
       nowMs,
       requestId: deps.request.id,
       heldUntilMs: nowMs + HOLD_MS,
-      parts: parts.map(({ linkId, blob }) => ({ linkId, isFromStart: begun.has(blob.fileId) })),
+      parts: parts.map(({ linkId, blob: { fileId } }) => ({
+        linkId,
+        isSent: sent.has(fileId),
+        isFromStart: begun.has(fileId),
+      })),
     })
     const now = await requireParts(deps, admission, rows)
     const joined = now.flatMap(({ download }) => (download?.joinedBy === deps.request.id ? [download] : []))
