@@ -82,6 +82,19 @@ export const purgeExpiredMails = (db: Db, nowMs: number) =>
     })
     .where(and(isNotNull(outbox.body), lte(outbox.expiresAtMs, nowMs)))
 
+/** Gives up what waits for a user of a kind that they do not want any more. */
+export const dropMailsOf = (db: Db, userId: string, kind: string) =>
+  db
+    .update(outbox)
+    .set({ ...textGone, nextAttemptAtMs: null, lastFailure: "unwanted" })
+    .where(
+      and(
+        gt(outbox.nextAttemptAtMs, 0),
+        eq(outbox.kind, kind),
+        sql`lower(${outbox.recipient}) = (select email_key from users where id = ${userId})`,
+      ),
+    )
+
 /** Settled mails, sent or given up, once they are old. */
 export const deleteSettledMailsBefore = (db: Db, createdBeforeMs: number) =>
   db.delete(outbox).where(and(isNull(outbox.nextAttemptAtMs), lt(outbox.createdAtMs, createdBeforeMs)))
