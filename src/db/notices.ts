@@ -3,7 +3,7 @@
 // on what they come from. A notice exists once for file, client and kind, so steps may be repeated or run at once.
 import { type SQL, and, eq, isNull, sql } from "drizzle-orm"
 import { EVERYONE } from "./audiences.ts"
-import { type Db, type Statement, rawStatement } from "./client.ts"
+import type { Db, Statement } from "./client.ts"
 import { type NoticeKind, downloads, fileGrants, files, groupMembers, noticeBundles, notices } from "./schema.ts"
 import { isMuted, mayBeTold } from "./notifications.ts"
 
@@ -262,11 +262,14 @@ export const toldAtMs = (fileId: SQL, clientId: SQL, kind: NoticeKind): SQL =>
   sql`(select n.settled_at_ms from notices n left join outbox o on o.id = n.mail_id where n.file_id = ${fileId} and n.client_id = ${clientId}
     and n.kind = ${kind} and n.mail_id is not null and (o.id is null or o.sent_at_ms is not null))`
 
-/** Notices name no mail any more that was given up: before the outbox forgets it. */
+/** Notices name no mail any more that was given up: before the outbox forgets it. From the mails, which are few. */
 export const forgetDeadMails = (db: Db, createdBeforeMs: number) =>
-  rawStatement(
-    db,
-    sql`update notices set mail_id = null from outbox o cross join users u on u.email_key = lower(o.recipient)
-      where o.next_attempt_at_ms is null and o.sent_at_ms is null and o.created_at_ms < ${createdBeforeMs}
-        and notices.recipient_id = u.id and notices.client_id = u.id and notices.kind = o.kind and notices.mail_id = o.id`,
-  )
+  db
+    .update(notices)
+    .set({ mailId: null })
+    .where(
+      sql`(file_id, client_id, kind) in (select n.file_id, n.client_id, n.kind
+        from outbox o indexed by outbox_created cross join users u on u.email_key = lower(o.recipient)
+        cross join notices n on n.client_id = u.id and n.mail_id = o.id
+        where o.created_at_ms < ${createdBeforeMs} and o.next_attempt_at_ms is null and o.sent_at_ms is null)`,
+    )
