@@ -26,6 +26,10 @@ export const users = sqliteTable(
   (table) => [
     uniqueIndex("users_email_key").on(table.emailKey),
     index("users_role_created").on(table.role, table.createdAtMs, table.id),
+    // For cron.
+    index("users_unverified")
+      .on(table.createdAtMs)
+      .where(sql`verified_at_ms is null`),
     check("users_role", sql`${table.role} in ('ops', 'client')`),
   ],
 )

@@ -27,6 +27,10 @@ export const outbox = sqliteTable(
     index("outbox_due").on(table.nextAttemptAtMs),
     index("outbox_recipient").on(table.recipient, table.createdAtMs),
     index("outbox_created").on(table.createdAtMs, table.id),
+    // For cron: few have a text.
+    index("outbox_texts")
+      .on(table.expiresAtMs)
+      .where(sql`body is not null`),
   ],
 )
 
