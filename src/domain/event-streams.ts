@@ -20,9 +20,18 @@ export type Pace = {
   lifetimeMs: number
   maxPerUser: number
   maxInAll: number
+  /** Anybody can become a client: they do not get the places that are left for operations users. */
+  maxOfClients: number
 }
 
-export const PACE: Pace = { minWaitMs: 2_000, maxWaitMs: 15_000, lifetimeMs: 5 * 60_000, maxPerUser: 5, maxInAll: 200 }
+export const PACE: Pace = {
+  minWaitMs: 2_000,
+  maxWaitMs: 15_000,
+  lifetimeMs: 5 * 60_000,
+  maxPerUser: 5,
+  maxInAll: 200,
+  maxOfClients: 150,
+}
 
 /** A stream that is so late with its next look has ended unheard. */
 const OVERDUE_MS = 10_000
@@ -39,17 +48,17 @@ export type EventStreams = {
    * Takes a place.
    * @throws AppError `too_many_requests` past what one user may have open, `busy` past what the isolate can
    */
-  open: (userId: string, nowMs: number) => Place
+  open: (caller: Pick<Caller, "userId" | "role">, nowMs: number) => Place
   /** For tests: how many are open. */
   count: () => number
 }
 
 /** The places of one isolate. */
 export function createEventStreams(pace: Pace = PACE): EventStreams {
-  const places = new Map<string, { userId: string; nextLookMs: number }>()
+  const places = new Map<string, Pick<Caller, "userId" | "role"> & { nextLookMs: number }>()
   return {
     pace,
-    open(userId, nowMs) {
+    open({ userId, role }, nowMs) {
       for (const [id, { nextLookMs }] of places) if (nowMs - nextLookMs > OVERDUE_MS) places.delete(id)
       const own = [...places.values()].filter((place) => place.userId === userId).length
       if (own >= pace.maxPerUser)
@@ -58,18 +67,19 @@ export function createEventStreams(pace: Pace = PACE): EventStreams {
           retryAfterSeconds: RETRY_AFTER_SECONDS,
           reason: "event streams of one user",
         })
-      if (places.size >= pace.maxInAll)
+      const ofClients = [...places.values()].filter((place) => place.role === "client").length
+      if (places.size >= pace.maxInAll || (role === "client" && ofClients >= pace.maxOfClients))
         throw new AppError("busy", {
           detail: "Too many streams of events are open. Ask by ?since= instead, or try again.",
           retryAfterSeconds: RETRY_AFTER_SECONDS,
           reason: "event streams in all",
         })
       const id = newId()
-      places.set(id, { userId, nextLookMs: nowMs })
+      places.set(id, { userId, role, nextLookMs: nowMs })
       return {
         keep: (nextLookMs) => {
           const isHeld = places.has(id)
-          if (isHeld) places.set(id, { userId, nextLookMs })
+          if (isHeld) places.set(id, { userId, role, nextLookMs })
           return isHeld
         },
         close: () => void places.delete(id),
@@ -110,7 +120,7 @@ export function watchEvents(
 ): AsyncGenerator<EventPage, void> {
   const { pace } = deps.eventStreams
   const startedMs = deps.now()
-  const place = deps.eventStreams.open(caller.userId, startedMs)
+  const place = deps.eventStreams.open(caller, startedMs)
 
   async function* looks(): AsyncGenerator<EventPage, void> {
     let waitMs = pace.minWaitMs
