@@ -1,4 +1,4 @@
-import { type SQL, and, asc, desc, eq, gt, isNotNull, isNull, lt, lte, or, sql } from "drizzle-orm"
+import { type SQL, and, asc, desc, eq, gt, inArray, isNotNull, isNull, lt, lte, or, sql } from "drizzle-orm"
 import type { Condition, Db } from "./client.ts"
 import { outbox } from "./schema.ts"
 
@@ -82,15 +82,15 @@ export const purgeExpiredMails = (db: Db, nowMs: number) =>
     })
     .where(and(isNotNull(outbox.body), lte(outbox.expiresAtMs, nowMs)))
 
-/** Gives up what waits for a user of a kind that they do not want any more. */
-export const dropMailsOf = (db: Db, userId: string, kind: string) =>
+/** Gives up what waits for a user of kinds that they do not want, or may not have, any more. */
+export const dropMailsOf = (db: Db, userId: string, kinds: readonly string[]) =>
   db
     .update(outbox)
     .set({ ...textGone, nextAttemptAtMs: null, lastFailure: "unwanted" })
     .where(
       and(
         gt(outbox.nextAttemptAtMs, 0),
-        eq(outbox.kind, kind),
+        inArray(outbox.kind, [...kinds]),
         sql`lower(${outbox.recipient}) = (select email_key from users where id = ${userId})`,
       ),
     )

@@ -4,7 +4,8 @@ import { runBatch, type Statement } from "../db/client.ts"
 import { isConstraintFailure } from "../db/d1-errors.ts"
 import { addRevocationEvents } from "../db/events.ts"
 import { linksToRevoke, revokeLinks } from "../db/links.ts"
-import { deleteMailsTo } from "../db/outbox.ts"
+import { NOTICE_KINDS } from "../db/notifications.ts"
+import { deleteMailsTo, dropMailsOf } from "../db/outbox.ts"
 import { voidPasswordResets } from "../db/password-resets.ts"
 import {
   type ListedClientRow,
@@ -87,8 +88,8 @@ async function commit(deps: Deps, id: string, statements: readonly Statement[]):
 }
 
 /**
- * Shuts a client out: no login, and every session, link and pending password reset is over, so that enabling brings none
- * of them back. Harmless when repeated.
+ * Shuts a client out: no login, and every session, link, pending password reset and waiting mail about files is over, so
+ * that enabling brings none of them back. Harmless when repeated.
  * @throws AppError `not_found`
  */
 export async function disableClient(deps: Deps, actor: Caller, id: string): Promise<ListedClient> {
@@ -101,6 +102,7 @@ export async function disableClient(deps: Deps, actor: Caller, id: string): Prom
     addRevocationEvents(deps.db, linksToRevoke(deps.db, { userId: id }, null, nowMs), nowMs),
     revokeLinks(deps.db, { userId: id }, null, nowMs),
     voidPasswordResets(deps.db, id, nowMs),
+    dropMailsOf(deps.db, id, NOTICE_KINDS),
     auditEvent(deps, "account.disabled", actor.userId, id),
   ])
   return shown({ ...client, disabledAtMs: nowMs })

@@ -75,7 +75,7 @@ function preference(
     auditEvent(deps, "account.notifications_set", id, userId, { ...reason, onlyIf }),
     ...(isOn
       ? [turnOn(deps.db, userId, kind)]
-      : [turnOff(deps.db, userId, kind, deps.now()), dropMailsOf(deps.db, userId, kind)]),
+      : [turnOff(deps.db, userId, kind, deps.now()), dropMailsOf(deps.db, userId, [kind])]),
   ]
 }
 

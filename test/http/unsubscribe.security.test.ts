@@ -89,30 +89,6 @@ describe("one click", () => {
     expect([(await world.mailsTo(ann)).length, (await world.mailsTo(twin)).length]).toEqual([1, 1])
   })
 
-  it("takes back what still waits for the mail service, also from those who may have mails tried again", async () => {
-    const twin = await world.newPerson()
-    for (const { email } of [ann, twin]) await world.api.planAnswer(email, { status: 503, body: "{}" })
-    world.api.clock.nowMs = world.startMs
-    await world.newFile(`clients=${ann.id},${twin.id}`)
-    await world.later(2)
-    const waiting = ({ email }: Person) =>
-      env.DB.prepare("select id from outbox where recipient = ? and sent_at_ms is null").bind(email).first<{ id: string }>()
-    const [annsMail, twinsMail] = [await waiting(ann), await waiting(twin)]
-    await post(ONE_CLICK)
-    for (const { email } of [ann, twin]) await world.api.planAnswer(email, { status: 202, body: '{"results":[]}' })
-    const row = (id: string | undefined) =>
-      env.DB.prepare("select body, sent_at_ms is not null as isSent, last_failure as why from outbox where id = ?")
-        .bind(id)
-        .first()
-    expect(await row(annsMail?.id)).toEqual({ body: null, isSent: 0, why: "unwanted" })
-    const retry = (id = "") =>
-      world.api.request(`/api/ops/mails/${id}/retry`, { method: "POST", token: world.ops.tokens.accessToken })
-    expect((await (await retry(annsMail?.id)).json<ProblemBody>()).code).toBe("mail_not_retryable")
-    await world.later(60)
-    expect(await row(annsMail?.id)).toEqual({ body: null, isSent: 0, why: "unwanted" })
-    expect(await row(twinsMail?.id)).toEqual({ body: null, isSent: 1, why: null })
-  })
-
   it("says nothing of whose mail it was, whether or not the account exists", async () => {
     const there = await (await post(ONE_CLICK)).text()
     expect(there).not.toMatch(new RegExp(`${ann.id}|${ann.email}|@`))
