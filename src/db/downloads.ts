@@ -194,7 +194,8 @@ export type Served = { linkId: string; ranges: readonly (readonly [start: number
 
 /**
  * Adds the ranges that a request was sent to the unions of those sent so far, in one statement for all links: sorted by
- * start, a range begins a new piece where it starts after everything before it has ended.
+ * start, a range begins a new piece where it starts after everything before it has ended. How much it is in all stands in
+ * the row itself: the version may be gone while it is still being sent.
  * @param holder - whose holds end with that, or null when it goes on
  */
 export const recordServed = (db: Db, served: readonly Served[], holder: string | null, nowMs: number) => {
@@ -218,14 +219,13 @@ export const recordServed = (db: Db, served: readonly Served[], holder: string |
     from pieces where rank <= ${MAX_PIECES}
     window whole as (partition by link order by s rows between unbounded preceding and unbounded following)
   ) as total`
-  const sizeBytes = sql`(select size_bytes from blobs where blobs.file_id = ${downloads.fileId} and blobs.version = ${downloads.version})`
   return db
     .update(downloads)
     .set({
       served: sql`total.served`,
       servedBytes: sql`total.bytes`,
       lastServedAtMs: nowMs,
-      deliveredAtMs: sql`coalesce(${downloads.deliveredAtMs}, case when total.bytes = ${sizeBytes} then ${nowMs} end)`,
+      deliveredAtMs: sql`coalesce(${downloads.deliveredAtMs}, case when total.bytes = ${downloads.sizeBytes} then ${nowMs} end)`,
       holder: sql`nullif(${downloads.holder}, ${holder})`,
     })
     .from(totals)

@@ -29,6 +29,10 @@ export const lastSeq = sql`coalesce((select seq from events order by seq desc li
 const insertEvents = (db: Db, rows: SQL): Statement =>
   rawStatement(db, sql`insert into events (audience, kind, file_id, client_id, link_id, at_ms) ${rows}`)
 
+/** The same for what is said once of each link, however often it is tried (index `events_download`). */
+const insertEventsOnce = (db: Db, rows: SQL): Statement =>
+  rawStatement(db, sql`insert or ignore into events (audience, kind, file_id, client_id, link_id, at_ms) ${rows}`)
+
 /**
  * Tells everybody who has a file, and its owner. Before it is deleted, or after it is there.
  * @param onlyIf - nobody when this does not hold in the moment of the write
@@ -120,15 +124,15 @@ export const addMemberEvents = (
   )
 }
 
-/** Was the download d claimed by this very request, and has no other joined it yet? */
-export const isClaimedBy = (requestId: string): Condition => sql`d.joined_by = ${requestId} and d.requests = 1`
+/** Was the download d claimed by this very request, and nothing of it sent before? */
+export const isClaimedBy = (requestId: string): Condition => sql`d.joined_by = ${requestId} and d.served_bytes = 0`
 
 /**
- * Tells owners of downloads that were begun. After the claim.
+ * Tells owners of downloads that were begun: of each link once. After the claim.
  * @param onlyIf - of those downloads d alone of which this holds
  */
 export const addStartEvents = (db: Db, linkIds: readonly string[], nowMs: number, onlyIf: Condition = sql`true`) =>
-  insertEvents(
+  insertEventsOnce(
     db,
     sql`select f.owner_id, 'download.started', d.file_id, d.user_id, d.link_id, ${nowMs} from downloads d join files f on f.id = d.file_id
       where d.link_id in (select value from ${each(linkIds)}) and ${onlyIf}`,
@@ -136,7 +140,7 @@ export const addStartEvents = (db: Db, linkIds: readonly string[], nowMs: number
 
 /** Tells owners of those downloads that were delivered whole just now. After it was recorded. */
 export const addDeliveryEvents = (db: Db, linkIds: readonly string[], nowMs: number) =>
-  insertEvents(
+  insertEventsOnce(
     db,
     sql`select f.owner_id, 'download.delivered', d.file_id, d.user_id, d.link_id, ${nowMs} from downloads d join files f on f.id = d.file_id
       where d.link_id in (select value from ${each(linkIds)}) and d.delivered_at_ms = ${nowMs}`,
@@ -157,9 +161,19 @@ export const addRevocationEvents = (db: Db, which: Condition | undefined, nowMs:
 export const addClientEvent = (db: Db, clientId: string, nowMs: number) =>
   insertEvents(db, sql`select ${ALL_OPS}, 'client.verified', null, ${clientId}, null, ${nowMs}`)
 
-/** The newest stays: by it later ones are known to follow. */
+/**
+ * Deletes from the beginning up to the first that is younger: by the first that is there readers know whether they have
+ * missed any, so clocks that disagree must leave no gap. The newest stays: by it later ones are known to follow.
+ */
 export const deleteEventsBefore = (db: Db, atMs: number) =>
-  db.delete(events).where(and(lt(events.atMs, atMs), sql`${events.seq} < ${lastSeq}`))
+  db
+    .delete(events)
+    .where(
+      and(
+        lt(events.seq, lastSeq),
+        sql`${events.seq} < coalesce((select min(y.seq) from events y where y.at_ms >= ${atMs}), ${lastSeq})`,
+      ),
+    )
 
 /** What a reader finds: where events begin and end, and one event or, with null, none. */
 export type EventRow = {

@@ -161,7 +161,8 @@ export const isUnchanged = ({ recipientId, kind, changes }: BundleRow): Conditio
 
 /**
  * Settles a bundle, if it is unchanged: what the mail says, and what is needless. What was taken off is forgotten, so
- * that it can be said when it is given again; what is away stays. The bundle stays for what is left to say, if anything.
+ * that it can be said when it is given again; what is away stays. The bundle stays for what is left to say, if anything,
+ * but is another one from then on: whoever has read it before must not say the same again.
  * @param told - the keys of what the mail says
  */
 export const settleBundle = (
@@ -193,6 +194,12 @@ export const settleBundle = (
           eq(noticeBundles.changes, bundle.changes),
           sql`not exists (select 1 from notices n where n.recipient_id = ${recipientId} and n.kind = ${kind} and n.settled_at_ms is null and not ${isAway(kind, n, nowMs)})`,
         ),
+      ),
+    db
+      .update(noticeBundles)
+      .set({ changes: sql`${noticeBundles.changes} + 1` })
+      .where(
+        and(eq(noticeBundles.recipientId, recipientId), eq(noticeBundles.kind, kind), eq(noticeBundles.changes, bundle.changes)),
       ),
   ] as const
 }

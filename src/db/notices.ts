@@ -254,6 +254,22 @@ export const announceExpiry = (
   ] as const
 }
 
-/** When a mail told somebody of a file, as part of a larger question; null as long as none did. */
+/**
+ * When a mail told somebody of a file, as part of a larger question; null as long as none did, also while it waits in the
+ * outbox or was given up there. Of mails that the outbox has forgotten only those that went out are still named.
+ */
 export const toldAtMs = (fileId: SQL, clientId: SQL, kind: NoticeKind): SQL =>
-  sql`(select n.settled_at_ms from notices n where n.file_id = ${fileId} and n.client_id = ${clientId} and n.kind = ${kind} and n.mail_id is not null)`
+  sql`(select n.settled_at_ms from notices n left join outbox o on o.id = n.mail_id where n.file_id = ${fileId} and n.client_id = ${clientId}
+    and n.kind = ${kind} and n.mail_id is not null and (o.id is null or o.sent_at_ms is not null))`
+
+/** Notices name no mail any more that was given up: before the outbox forgets it. From the mails, which are few. */
+export const forgetDeadMails = (db: Db, createdBeforeMs: number) =>
+  db
+    .update(notices)
+    .set({ mailId: null })
+    .where(
+      sql`(file_id, client_id, kind) in (select n.file_id, n.client_id, n.kind
+        from outbox o indexed by outbox_created cross join users u on u.email_key = lower(o.recipient)
+        cross join notices n on n.client_id = u.id and n.mail_id = o.id
+        where o.created_at_ms < ${createdBeforeMs} and o.next_attempt_at_ms is null and o.sent_at_ms is null)`,
+    )

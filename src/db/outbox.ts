@@ -82,9 +82,23 @@ export const purgeExpiredMails = (db: Db, nowMs: number) =>
     })
     .where(and(isNotNull(outbox.body), lte(outbox.expiresAtMs, nowMs)))
 
-/** Settled mails, sent or given up, once they are old. The plus has SQLite look for old ones among all, not for settled ones. */
+/** Gives up what waits for a user of kinds that they do not want, or may not have, any more. */
+export const dropMailsOf = (db: Db, userId: string, kinds: readonly string[]) =>
+  db
+    .update(outbox)
+    .set({ ...textGone, nextAttemptAtMs: null, lastFailure: "unwanted" })
+    .where(
+      and(
+        gt(outbox.nextAttemptAtMs, 0),
+        inArray(outbox.kind, [...kinds]),
+        sql`lower(${outbox.recipient}) = (select email_key from users where id = ${userId})`,
+      ),
+    )
+
+/** Settled mails, sent or given up, once they are old. */
 export const deleteSettledMailsBefore = (db: Db, createdBeforeMs: number) =>
-  db.delete(outbox).where(and(lt(outbox.createdAtMs, createdBeforeMs), sql`+${outbox.nextAttemptAtMs} is null`))
+  // The plus keeps SQLite from reading all that are settled: found by their age they are few.
+  db.delete(outbox).where(and(sql`+${outbox.nextAttemptAtMs} is null`, lt(outbox.createdAtMs, createdBeforeMs)))
 
 const isIn: Record<MailState, SQL | undefined> = {
   due: isNotNull(outbox.nextAttemptAtMs),

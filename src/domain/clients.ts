@@ -6,7 +6,8 @@ import { isConstraintFailure } from "../db/d1-errors.ts"
 import { addRevocationEvents } from "../db/events.ts"
 import { linksToRevoke, revokeLinks } from "../db/links.ts"
 import { touchBundlesAbout } from "../db/notice-bundles.ts"
-import { deleteMailsTo, replaceInMails } from "../db/outbox.ts"
+import { NOTICE_KINDS } from "../db/notifications.ts"
+import { deleteMailsTo, dropMailsOf, replaceInMails } from "../db/outbox.ts"
 import { voidPasswordResets } from "../db/password-resets.ts"
 import {
   type ListedClientRow,
@@ -90,8 +91,8 @@ async function commit(deps: Deps, id: string, statements: readonly Statement[]):
 }
 
 /**
- * Shuts a client out: no login, and every session, link and pending password reset is over, so that enabling brings none
- * of them back. Harmless when repeated.
+ * Shuts a client out: no login, and every session, link, pending password reset and waiting mail about files is over, so
+ * that enabling brings none of them back. Harmless when repeated.
  * @throws AppError `not_found`
  */
 export async function disableClient(deps: Deps, actor: Caller, id: string): Promise<ListedClient> {
@@ -104,6 +105,7 @@ export async function disableClient(deps: Deps, actor: Caller, id: string): Prom
     addRevocationEvents(deps.db, linksToRevoke(deps.db, { userId: id }, null, nowMs), nowMs),
     revokeLinks(deps.db, { userId: id }, null, nowMs),
     voidPasswordResets(deps.db, id, nowMs),
+    dropMailsOf(deps.db, id, NOTICE_KINDS),
     auditEvent(deps, "account.disabled", actor.userId, id),
   ])
   return shown({ ...client, disabledAtMs: nowMs })

@@ -97,7 +97,7 @@ export function watchDownloads(deps: Deps, downloads: readonly DownloadRow[], pi
   const record = (of: readonly DownloadRow[], sent: FilesSent, endingHoldsOf: string | null) => {
     const nowMs = deps.now()
     const served = of.map(({ linkId, fileId }) => ({ linkId, ranges: sent.get(fileId)?.ranges ?? [] }))
-    const begun = of.filter(({ linkId, requests }) => requests === 1 && !told.has(linkId))
+    const begun = of.filter(({ linkId }) => !told.has(linkId))
     for (const { linkId } of begun) told.add(linkId)
     return [
       recordServed(deps.db, served, endingHoldsOf, nowMs),

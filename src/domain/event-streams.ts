@@ -20,12 +20,27 @@ export type Pace = {
   lifetimeMs: number
   maxPerUser: number
   maxInAll: number
+  /** Anybody can become a client: they do not get the places that are left for operations users. */
+  maxOfClients: number
 }
 
-export const PACE: Pace = { minWaitMs: 2_000, maxWaitMs: 15_000, lifetimeMs: 5 * 60_000, maxPerUser: 5, maxInAll: 200 }
+export const PACE: Pace = {
+  minWaitMs: 2_000,
+  maxWaitMs: 15_000,
+  lifetimeMs: 5 * 60_000,
+  maxPerUser: 5,
+  maxInAll: 200,
+  maxOfClients: 150,
+}
 
 /** A stream that is so late with its next look has ended unheard. */
 const OVERDUE_MS = 10_000
+
+export type Place = {
+  /** Says when the next look is due; false when the place was given away, because a look was overdue. */
+  keep: (nextLookMs: number) => boolean
+  close: () => void
+}
 
 export type EventStreams = {
   pace: Pace
@@ -33,17 +48,17 @@ export type EventStreams = {
    * Takes a place.
    * @throws AppError `too_many_requests` past what one user may have open, `busy` past what the isolate can
    */
-  open: (userId: string, nowMs: number) => { keep: (nextLookMs: number) => void; close: () => void }
+  open: (caller: Pick<Caller, "userId" | "role">, nowMs: number) => Place
   /** For tests: how many are open. */
   count: () => number
 }
 
 /** The places of one isolate. */
 export function createEventStreams(pace: Pace = PACE): EventStreams {
-  const places = new Map<string, { userId: string; nextLookMs: number }>()
+  const places = new Map<string, Pick<Caller, "userId" | "role"> & { nextLookMs: number }>()
   return {
     pace,
-    open(userId, nowMs) {
+    open({ userId, role }, nowMs) {
       for (const [id, { nextLookMs }] of places) if (nowMs - nextLookMs > OVERDUE_MS) places.delete(id)
       const own = [...places.values()].filter((place) => place.userId === userId).length
       if (own >= pace.maxPerUser)
@@ -52,17 +67,20 @@ export function createEventStreams(pace: Pace = PACE): EventStreams {
           retryAfterSeconds: RETRY_AFTER_SECONDS,
           reason: "event streams of one user",
         })
-      if (places.size >= pace.maxInAll)
+      const ofClients = [...places.values()].filter((place) => place.role === "client").length
+      if (places.size >= pace.maxInAll || (role === "client" && ofClients >= pace.maxOfClients))
         throw new AppError("busy", {
           detail: "Too many streams of events are open. Ask by ?since= instead, or try again.",
           retryAfterSeconds: RETRY_AFTER_SECONDS,
           reason: "event streams in all",
         })
       const id = newId()
-      places.set(id, { userId, nextLookMs: nowMs })
+      places.set(id, { userId, role, nextLookMs: nowMs })
       return {
         keep: (nextLookMs) => {
-          if (places.has(id)) places.set(id, { userId, nextLookMs })
+          const isHeld = places.has(id)
+          if (isHeld) places.set(id, { userId, role, nextLookMs })
+          return isHeld
         },
         close: () => void places.delete(id),
       }
@@ -89,7 +107,8 @@ const pause = (ms: number, signal: AbortSignal): Promise<void> =>
 
 /**
  * Looks for events again and again, and hands over what each look has found, also nothing. Ends with the session, after
- * the lifetime of a stream, when the database fails, and with the signal.
+ * the lifetime of a stream, when the database fails, when its reader was so slow that the place is another's by now, and
+ * with the signal.
  * @param since - null to begin with what happens from now on
  * @throws AppError `too_many_requests` · `busy`
  */
@@ -101,21 +120,23 @@ export function watchEvents(
 ): AsyncGenerator<EventPage, void> {
   const { pace } = deps.eventStreams
   const startedMs = deps.now()
-  const place = deps.eventStreams.open(caller.userId, startedMs)
+  const place = deps.eventStreams.open(caller, startedMs)
 
   async function* looks(): AsyncGenerator<EventPage, void> {
     let waitMs = pace.minWaitMs
     try {
       for (let at = since; !signal.aborted && deps.now() - startedMs < pace.lifetimeMs;) {
-        place.keep(deps.now())
+        if (!place.keep(deps.now())) return
         const page = await readEvents(deps, caller, at, LOOK_LIMIT)
         if (page === null) return
         yield page
         at = page.next
         if (page.hasMore) continue
-        place.keep(deps.now() + waitMs)
+        // Where something happens, more does soon.
+        if (page.events.length > 0) waitMs = pace.minWaitMs
+        if (!place.keep(deps.now() + waitMs)) return
         await pause(waitMs, signal)
-        waitMs = page.events.length > 0 ? pace.minWaitMs : Math.min(pace.maxWaitMs, waitMs * 1.5)
+        waitMs = Math.min(pace.maxWaitMs, waitMs * 1.5)
       }
     } catch (error) {
       // Its reader comes back with the last id that they have seen.

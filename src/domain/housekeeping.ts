@@ -4,6 +4,7 @@ import { deleteEventsBefore } from "../db/events.ts"
 import { deleteKeysBefore } from "../db/idempotency.ts"
 import { deleteCountersBefore, deleteKnownPlacesBefore } from "../db/limits.ts"
 import { deleteLinksBefore, deleteSelectionsBefore } from "../db/links.ts"
+import { forgetDeadMails } from "../db/notices.ts"
 import { deleteSettledMailsBefore, purgeExpiredMails } from "../db/outbox.ts"
 import { deletePasswordResetsBefore } from "../db/password-resets.ts"
 import { deleteRefreshTokensBefore, deleteSessionsBefore } from "../db/sessions.ts"
@@ -33,6 +34,7 @@ export async function sweepExpiredRows(deps: Pick<Powers, "db" | "now">): Promis
     purgeExpiredMails(deps.db, nowMs),
     deleteKeysBefore(deps.db, nowMs),
     deleteEventsBefore(deps.db, nowMs - EVENT_LIFETIME_MS),
+    forgetDeadMails(deps.db, nowMs - 7 * DAY_MS),
     deleteSettledMailsBefore(deps.db, nowMs - 7 * DAY_MS),
   ])
 }

@@ -38,8 +38,8 @@ const TOGETHER = 25
 /** A report counts all clients of each file, so it speaks of few at a time. The rest gets a mail of its own. */
 const FILES_IN_REPORT = 5
 const REPORTS_TOGETHER = 2
-/** More than ever wait for one person: as many as two runs make. */
-const NOTICES_IN_MAIL = 40_000
+/** Their keys are one value, far below the two megabytes that D1 takes for one. The rest gets a mail of its own. */
+const NOTICES_IN_MAIL = 10_000
 
 const MAIL_LIFETIME_MS = 48 * 60 * 60_000
 

@@ -13,6 +13,7 @@ import {
   turnOn,
   unmuteKindsBut,
 } from "../db/notifications.ts"
+import { dropMailsOf } from "../db/outbox.ts"
 import { AppError } from "../errors.ts"
 import { auditEvent } from "./audit.ts"
 import { type FileActor, findOwnFile, requireThere } from "./files.ts"
@@ -57,14 +58,25 @@ export const ownNotifications = async (deps: Pick<Powers, "db">, caller: Caller)
 
 type Deps = Pick<Powers, "db" | "now" | "request">
 
-/** The change of one preference; there is a row in the trail only where it is one. */
-function preference(deps: Deps, userId: string, kind: NoticeKind, isOn: boolean, actor: { id: string | null; reason?: string }) {
+/**
+ * The change of one preference; there is a row in the trail only where it is one. What is turned off is not sent any more
+ * either.
+ */
+function preference(
+  deps: Deps,
+  userId: string,
+  kind: NoticeKind,
+  isOn: boolean,
+  actor: { id: string | null; reason?: string },
+): [Statement, ...Statement[]] {
   const { id, ...reason } = actor
   const onlyIf = changesPreference(userId, kind, isOn)
   return [
     auditEvent(deps, "account.notifications_set", id, userId, { ...reason, onlyIf }),
-    isOn ? turnOn(deps.db, userId, kind) : turnOff(deps.db, userId, kind, deps.now()),
-  ] as const
+    ...(isOn
+      ? [turnOn(deps.db, userId, kind)]
+      : [turnOff(deps.db, userId, kind, deps.now()), dropMailsOf(deps.db, userId, [kind])]),
+  ]
 }
 
 /**

@@ -12,11 +12,12 @@ import {
   listDownloadsBy,
   listReceipts,
 } from "../db/receipts.ts"
+import { findCaller } from "../db/sessions.ts"
 import { type Listing, cursorAfter, cutPage, cutWalk, positionAt } from "./cursor.ts"
 import { downloadState } from "./downloads.ts"
-import { type FileActor, type SealedRow, findOwnFile } from "./files.ts"
+import { type SealedRow, findOwnFile } from "./files.ts"
 import type { Powers } from "./powers.ts"
-import type { Caller } from "./sessions.ts"
+import { type Caller, callerFrom } from "./sessions.ts"
 
 export { RECEIPT_STATES }
 export type { OwnerStatistics, ReceiptState, ReceiptTotals }
@@ -118,20 +119,23 @@ export async function pageOfReceipts(
 const WALK_ROWS = 500
 
 /**
- * All receipts of one of the actor's files, some at a time, of the version that is current at the beginning.
- * @throws AppError `not_found`
+ * All receipts of one of the caller's files, some at a time, of the version that is current at the beginning. They are
+ * read as slowly as somebody takes them: each time it is asked anew whether the caller may, and whether there is the file.
+ * @throws AppError `not_found`, and while it is read `invalid_token`: what was handed over by then is not all
  */
 export async function walkReceipts(
-  deps: Pick<Powers, "db">,
-  actor: FileActor,
+  deps: Pick<Powers, "db" | "now">,
+  caller: Caller,
   fileId: string,
   state?: ReceiptState,
 ): Promise<SealedRow & { pages: AsyncGenerator<Receipt[], void> }> {
-  const found = await findOwnFile(deps, actor, fileId)
+  const found = await findOwnFile(deps, caller, fileId)
   const { version } = found.file
   async function* pages() {
     for (let afterId: string | undefined; ;) {
       const rows = await listReceipts(deps.db, { fileId, version }, { state, afterId, limit: WALK_ROWS })
+      // Of a file that was purged meanwhile nothing is found, which must not look like the end.
+      await findOwnFile(deps, callerFrom(caller, await findCaller(deps.db, caller.sessionId, deps.now())), fileId)
       const { page, next } = cutWalk(rows, WALK_ROWS)
       yield page.map((row) => receiptOf(row, version))
       if (next === null) return

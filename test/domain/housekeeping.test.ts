@@ -12,7 +12,10 @@ import {
   verifications,
 } from "../../src/db/schema.ts"
 import { PLACE_LIFETIME_MS } from "../../src/domain/limits.ts"
+import { createDeps } from "../../src/deps.ts"
+import { sweepExpiredRows } from "../../src/domain/housekeeping.ts"
 import { type TestClient, createTestClient } from "../support/client.ts"
+import { countedDb } from "../support/counted-db.ts"
 
 const DAY_MS = 24 * 60 * 60_000
 
@@ -126,6 +129,33 @@ describe("cron", () => {
     api.clock.nowMs += 1
     await api.runCron()
     expect(await left()).toEqual([])
+  })
+
+  it("reads next to nothing where nothing has come to its end, however many accounts and mails there are", async () => {
+    const { nowMs } = api.clock
+    const numbers = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 3000)"
+    await api.db.$client.batch([
+      api.db.$client
+        .prepare(
+          `insert into outbox (id, kind, recipient, subject, created_at_ms, expires_at_ms, sent_at_ms) ${numbers} select 'many' || i, 'x', 'x', '', ?1, ?1, ?1 from n`,
+        )
+        .bind(nowMs - DAY_MS),
+      api.db.$client
+        .prepare(
+          `insert into users (id, role, email, email_key, password_hash, created_at_ms, verified_at_ms) ${numbers} select 'many' || i, 'client', 'many' || i, 'many' || i, '', 1, 1 from n`,
+        )
+        .bind(),
+    ])
+    const deps = async (bindings: object) =>
+      createDeps(
+        { ...api.env, ...bindings },
+        { now: () => nowMs, request: { id: id(), clientAddress: null }, afterwards: () => undefined, log: () => undefined },
+      )
+    await sweepExpiredRows(await deps({}))
+    const counted = countedDb(api.env.DB)
+    await sweepExpiredRows(await deps({ DB: counted.db }))
+    expect(counted.seen.statements.length).toBeGreaterThan(10)
+    expect(counted.seen.rowsRead).toBeLessThan(50)
   })
 
   it("keeps accounts that are proven, however old", async () => {

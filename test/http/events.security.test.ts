@@ -540,10 +540,23 @@ describe("a stream", () => {
 
   it("all of them together are bounded too, and forgotten ones give their places back", () => {
     const few = createEventStreams({ ...PACE, maxInAll: 2 })
-    few.open("a", 0).keep(15_000)
-    few.open("b", 0)
-    expect(() => few.open("c", 10_000)).toThrow(expect.objectContaining({ code: "busy" }) as Error)
-    few.open("c", 10_001)
+    const enter = (userId: string, nowMs: number, role: Person["role"] = "ops") => few.open({ userId, role }, nowMs)
+    enter("a", 0).keep(15_000)
+    enter("b", 0)
+    expect(() => enter("c", 10_000)).toThrow(expect.objectContaining({ code: "busy" }) as Error)
+    enter("c", 10_001)
     expect(few.count()).toBe(2)
+  })
+
+  it("clients, who sign up by themselves, cannot take the places of operations users", () => {
+    const few = createEventStreams({ ...PACE, maxInAll: 3, maxOfClients: 2 })
+    const enter = (userId: string, role: Person["role"]) => few.open({ userId, role }, 0)
+    const [first] = ["a", "b"].map((userId) => enter(userId, "client"))
+    expect(() => enter("c", "client")).toThrow(expect.objectContaining({ code: "busy" }) as Error)
+    enter("o", "ops")
+    expect(() => enter("p", "ops")).toThrow(expect.objectContaining({ code: "busy" }) as Error)
+    first?.close()
+    enter("c", "client")
+    expect(few.count()).toBe(3)
   })
 })

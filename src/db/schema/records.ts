@@ -108,5 +108,12 @@ export const events = sqliteTable(
     linkId: text("link_id"),
     atMs: integer("at_ms").notNull(),
   },
-  (table) => [index("events_audience").on(table.audience, table.seq), index("events_at").on(table.atMs)],
+  (table) => [
+    index("events_audience").on(table.audience, table.seq),
+    index("events_at").on(table.atMs),
+    // Of each link it is said once that its download has begun, and once that it is complete.
+    uniqueIndex("events_download")
+      .on(table.linkId, table.kind)
+      .where(sql`kind in ('download.started', 'download.delivered')`),
+  ],
 )
