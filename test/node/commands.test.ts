@@ -119,6 +119,11 @@ describe("how commands are asked and read", () => {
     expect([code, stdout.split(" [", 1)[0], stderr]).toEqual([0, `Usage: npm run ${name}`, ""])
   })
 
+  it("start --help makes no state", async () => {
+    const { code, stdout } = await node("start", "--persist-to", join(dir, "state"), "--help")
+    expect([code, stdout.split(" [", 1)[0], readdirSync(dir)]).toEqual([0, "Usage: npm start", []])
+  })
+
   it.each(["verify", "secrets", "ops-manage"])("%s says of an unknown option where the known ones are", async (script) => {
     const stderr = "Unknown option '--nope'. What there is: --help\n"
     expect(await node(script, "--nope")).toEqual({ code: 1, stdout: "", stderr })
