@@ -200,7 +200,7 @@ export async function endAllSessions(deps: Deps, caller: Caller, keepsCurrent: b
  */
 export async function endOwnSession(deps: Deps, caller: Caller, id: string): Promise<void> {
   const nowMs = deps.now()
-  const notFound = new AppError("not_found", { detail: "You have no such session." })
+  const notFound = new AppError("not_found", { detail: "There is no such session." })
   if ((await findOwnSession(deps.db, caller.userId, id, nowMs)) === undefined) throw notFound
   try {
     await runBatch(deps.db, [

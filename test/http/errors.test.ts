@@ -164,6 +164,27 @@ describe("requests that are wrong as such", () => {
     expect((await me()).detail).toBe(expired.detail)
   })
 
+  it("call what is not there by its name, whether the id could be one or not", async () => {
+    const api = createTestClient()
+    const [ops, client] = [await api.newOps(), await api.newClient()]
+    const cases = [
+      ["GET", "/api/ops/files/", ops, "file"],
+      ["GET", "/api/ops/uploads/", ops, "upload"],
+      ["GET", "/api/ops/groups/", ops, "group"],
+      ["GET", "/api/ops/clients/", ops, "client"],
+      ["DELETE", "/api/ops/links/", ops, "link"],
+      ["DELETE", "/api/client/links/", client, "link"],
+      ["DELETE", "/api/auth/sessions/", client, "session"],
+    ] as const
+    for (const [method, path, { tokens }, noun] of cases)
+      for (const id of ["x", crypto.randomUUID()])
+        expect([path, await api.problem(path + id, { method, token: tokens.accessToken })]).toMatchObject([
+          path,
+          { code: "not_found", detail: `There is no such ${noun}.` },
+        ])
+    expect((await api.request("/api/ops/uploads", { token: ops.tokens.accessToken })).status).toBe(200)
+  })
+
   it("challenge with every 401 (RFC 9110 section 11.6.1)", async () => {
     const api = createTestClient()
     expect((await api.request("/api/client/files")).headers.get("www-authenticate")).toBe("Bearer")
