@@ -1,7 +1,7 @@
 // npm run audit:export -- --format ndjson|csv [--out FILE] [--since DATE] [--persist-to DIR | --remote]
 // Writes the audit trail for people and other tools, sealed rows first, in order. Checks nothing: npm run audit:verify does.
 import "./plain-errors.ts"
-import { createWriteStream } from "node:fs"
+import { createWriteStream, existsSync } from "node:fs"
 import { once } from "node:events"
 import { finished } from "node:stream/promises"
 import { parseArgs } from "node:util"
@@ -63,21 +63,28 @@ const { values } = parseArgs({
 async function main(): Promise<void> {
   const { format, since } = values
   if (format !== "ndjson" && format !== "csv") throw new Error(USAGE)
+  // Never over a file that is there: it may be an earlier export.
+  if (values.out !== undefined && existsSync(values.out))
+    throw new Error(`${values.out} is there already and stays as it is. Name a new file.`)
   const sinceMs = since === undefined ? -Infinity : Date.parse(since)
   if (Number.isNaN(sinceMs)) throw new Error(`--since: ${JSON.stringify(since)} is not a date, e.g. 2026-11-01.`)
   await withTrail(values.remote ? "remote" : { stateDir: values["persist-to"] }, async (trail) => {
-    // Never over a file that is there: it may be an earlier export.
     const out = values.out === undefined ? process.stdout : createWriteStream(values.out, { mode: 0o600, flags: "wx" })
     const write = async (line: string): Promise<void> => {
       if (!out.write(line)) await once(out, "drain")
     }
+    let count = 0
     if (format === "csv") await write(csvRecord(COLUMNS))
     for (const part of [trail.sealed(), trail.unsealed()])
-      for await (const row of part) if (!(row.atMs < sinceMs)) await write(lines[format](row))
-    if (out !== process.stdout) {
-      out.end()
-      await finished(out)
-    }
+      for await (const row of part) {
+        if (row.atMs < sinceMs) continue
+        await write(lines[format](row))
+        count++
+      }
+    if (values.out === undefined) return
+    out.end()
+    await finished(out)
+    console.log(`Written: ${values.out} (${String(count)} ${count === 1 ? "row" : "rows"})`)
   })
 }
 

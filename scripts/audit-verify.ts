@@ -3,7 +3,8 @@
 // Exit code 1 when anything is wrong; the first row that is wrong is named.
 import "./plain-errors.ts"
 import { parseArgs } from "node:util"
-import { type RememberedHead, type TrailDamage, type TrailFault, checkTrail } from "../src/domain/audit-check.ts"
+import { type RememberedHead, checkTrail } from "../src/domain/audit-check.ts"
+import { type AuditReport, auditLines } from "./audit-report.ts"
 import { type TrailReader, auditKeys, withTrail } from "./audit-trail.ts"
 import { DEFAULT_STATE_DIR } from "./local-state.ts"
 
@@ -18,30 +19,6 @@ const USAGE = `Usage: npm run audit:verify [-- --persist-to DIR | --remote --sec
 /** Pruning moves the beginning; so often a check starts anew for it. */
 const MAX_TRIES = 3
 
-type Report = {
-  ok: boolean
-  sealed: number
-  /** Signed rows that wait for their place. */
-  unsealed: number
-  /** Rows that are gone because of their age. */
-  pruned: number
-  head: RememberedHead | null
-  damage: TrailDamage | null
-}
-
-const sentences: Record<TrailFault, (row: string) => string> = {
-  row_changed: (row) => `${row} is not what was signed: it was changed, or put there by somebody without the key.`,
-  rows_missing: (row) => `${row} is missing.`,
-  row_misplaced: (row) => `${row} is not the one that was sealed at this place.`,
-  row_beyond_head: (row) => `${row} lies beyond the end that the head record says: an older head was put back.`,
-  head_changed: () => "The head record, which says where the trail begins and ends, was changed.",
-  head_missing: () => "The head record, which says where the trail begins and ends, is missing.",
-  rolled_back: (row) => `The end that you expect is not in this trail (${row}): an older copy was put back.`,
-  end_pruned: (row) =>
-    `The end that you expect (${row}) is older than what is kept, so this check says nothing about it. Expect a newer one.`,
-  key_missing: (row) => `${row} is signed with a key that is not in AUDIT_KEYS. Add it again.`,
-}
-
 function parseExpected(text: string | undefined): RememberedHead | null {
   if (text === undefined) return null
   const [, seq, chain] = /^(\d{1,15})\/(\d{1,3}:[0-9a-f]*)$/.exec(text) ?? []
@@ -51,9 +28,13 @@ function parseExpected(text: string | undefined): RememberedHead | null {
 
 async function check(trail: TrailReader, keys: Awaited<ReturnType<typeof auditKeys>>, expected: RememberedHead | null) {
   const head = await trail.head()
-  const report: Report = { ok: false, sealed: 0, unsealed: 0, pruned: head?.prunedSeq ?? 0, head: null, damage: null }
+  const report: AuditReport = { ok: false, sealed: 0, unsealed: 0, pruned: head?.prunedSeq ?? 0, head: null, damage: null }
   const checker = checkTrail(keys, head, Date.now(), expected)
-  if ("fault" in checker) return { ...report, damage: checker }
+  if ("fault" in checker) {
+    // Found in a head record that is genuine, so the trail's own end can be told.
+    const isEnd = (checker.fault === "rolled_back" || checker.fault === "end_pruned") && head !== undefined
+    return { ...report, damage: checker, head: isEnd ? { seq: head.lastSeq, chain: head.chain } : null }
+  }
   for await (const row of trail.sealed()) {
     const damage = checker.row(row)
     if (damage !== null) return { ...report, damage }
@@ -93,20 +74,7 @@ async function main(): Promise<void> {
     }
   })
   if (values.json) console.log(JSON.stringify(report))
-  else {
-    const { damage, sealed, unsealed, pruned, head } = report
-    if (damage === null) {
-      const older = pruned === 0 ? "" : ` ${String(pruned)} older ones are gone because of their age.`
-      console.log(
-        `${String(sealed)} sealed rows, and ${String(unsealed)} signed ones that wait for sealing: all is well.${older}`,
-      )
-    } else {
-      const row = damage.seq === null ? `Row ${damage.id ?? "?"} (not sealed)` : `Row ${String(damage.seq)}`
-      console.log(`${sentences[damage.fault](row)}${damage.id === null || damage.seq === null ? "" : ` Its id: ${damage.id}.`}`)
-      console.log(`${String(sealed)} rows before it are as they were sealed.`)
-    }
-    if (head !== null) console.log(`End: ${String(head.seq)}/${head.chain}`)
-  }
+  else for (const line of auditLines(report)) console.log(line)
   process.exitCode = report.ok ? 0 : 1
 }
 

@@ -94,7 +94,7 @@ async function main(): Promise<void> {
   await exportDatabase(stateDir, database)
   const count = await exportObjects(stateDir, objects)
   console.log(`Exported: ${database}
-          ${objects} (${String(count)} objects)
+          ${objects} (${String(count)} ${count === 1 ? "object" : "objects"})
 Not copied, and without it nothing of this can be read: ${secretsPath(stateDir)}`)
 }
 

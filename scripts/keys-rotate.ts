@@ -2,14 +2,16 @@
 // Wraps every file's key under the first key of MASTER_KEYS. Put a new key first, restart the service, then run
 // this; the old key can go when nothing is left under it. A deployment does the same from cron.
 import "./plain-errors.ts"
-import { parseArgs } from "node:util"
 import type { RotationStep } from "../src/domain/rotation.ts"
 import { DEFAULT_STATE_DIR, requireCurrentService } from "./local-state.ts"
-import { withMaintenanceWorker } from "./maintenance.ts"
+import { readArguments, withMaintenanceWorker } from "./maintenance.ts"
 
-const { values } = parseArgs({
-  options: { "persist-to": { type: "string", default: DEFAULT_STATE_DIR }, json: { type: "boolean", default: false } },
-})
+const USAGE = `Usage: npm run keys:rotate [-- --persist-to DIR] [--json]
+
+  --persist-to DIR  the local state whose keys are wrapped anew (default ${DEFAULT_STATE_DIR})
+  --json            the result as JSON`
+
+const { stateDir, isJson } = readArguments(USAGE)
 
 const sentences: Record<RotationStep["failed"][number]["reason"], string> = {
   unknown_key: "its master key is not in MASTER_KEYS. Add it again.",
@@ -18,8 +20,8 @@ const sentences: Record<RotationStep["failed"][number]["reason"], string> = {
   row: "its row in the database was changed.",
 }
 
-const total = await withMaintenanceWorker(values["persist-to"], async (step) => {
-  requireCurrentService(values["persist-to"])
+const total = await withMaintenanceWorker(stateDir, async (step) => {
+  requireCurrentService(stateDir)
   const sum: RotationStep = { rewrapped: 0, failed: [], left: 0 }
   for (;;) {
     const { rewrapped, failed, left } = (await step("/rotate")) as RotationStep
@@ -30,7 +32,7 @@ const total = await withMaintenanceWorker(values["persist-to"], async (step) => 
   }
 })
 
-if (values.json) console.log(JSON.stringify(total))
+if (isJson) console.log(JSON.stringify(total))
 else {
   const noun = total.rewrapped === 1 ? "key" : "keys"
   console.log(`${String(total.rewrapped)} ${noun} wrapped anew; ${String(total.left)} left under older master keys.`)

@@ -1,13 +1,30 @@
 // Runs maintenance-worker.ts over a local state for the length of one command; the service may run meanwhile.
 import { randomBytes } from "node:crypto"
 import { join } from "node:path"
+import { parseArgs } from "node:util"
 import { bringUpToDate } from "./database.ts"
 import { choosePort, startDevServer, stopDevServer, untilReady } from "./dev-server.ts"
-import { LOCAL_MAIL_FROM, keptSecrets, requireState, requireUsable } from "./local-state.ts"
+import { DEFAULT_STATE_DIR, LOCAL_MAIL_FROM, keptSecrets, requireState, requireUsable } from "./local-state.ts"
 import { PROJECT_DIR } from "./wrangler.ts"
 
 /** Calls the Worker by path and returns its JSON. */
 export type Step = (path: string) => Promise<unknown>
+
+/** What such a command is told. `--help` prints what there is, and that is all. */
+export function readArguments(usage: string): { stateDir: string; isJson: boolean } {
+  const { values } = parseArgs({
+    options: {
+      "persist-to": { type: "string", default: DEFAULT_STATE_DIR },
+      json: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  })
+  if (values.help) {
+    console.log(usage)
+    process.exit()
+  }
+  return { stateDir: values["persist-to"], isJson: values.json }
+}
 
 /**
  * Starts the Worker, lets `work` call it, and ends it whatever happens.

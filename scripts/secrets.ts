@@ -8,6 +8,12 @@ import { SECRET_NAMES } from "../src/config.ts"
 import { newKeyRingEntry } from "../src/crypto/keyring.ts"
 import { newSecrets } from "./local-state.ts"
 
+const USAGE = `Usage: npm run secrets [-- NAME … | NAME --id N | --out FILE]
+
+  NAME …      only these, as NAME=value: ${SECRET_NAMES.join(", ")}
+  --id N      with one NAME: one more entry for a ring that is in use, to be put in front of it
+  --out FILE  all of them as JSON, into a new file (default: standard output)`
+
 function writeAll(path: string, text: string): void {
   try {
     // `wx`: overwriting the master keys of a deployment would lose all of its files.
@@ -21,7 +27,7 @@ function writeAll(path: string, text: string): void {
 }
 
 const { values, positionals: names } = parseArgs({
-  options: { out: { type: "string" }, id: { type: "string" } },
+  options: { out: { type: "string" }, id: { type: "string" }, help: { type: "boolean", default: false } },
   allowPositionals: true,
 })
 const secrets = newSecrets()
@@ -30,7 +36,8 @@ const unknown = names.filter((name) => !SECRET_NAMES.some((known) => known === n
 if (unknown.length > 0) throw new Error(`Unknown: ${unknown.join(", ")}. Secrets are: ${SECRET_NAMES.join(", ")}`)
 if (values.out !== undefined && (names.length > 0 || values.id !== undefined))
   throw new Error("--out writes all secrets; it goes with no name and no --id.")
-if (values.id !== undefined) {
+if (values.help) console.log(USAGE)
+else if (values.id !== undefined) {
   if (names.length !== 1) throw new Error("--id goes with one name, e.g. npm run secrets -- MASTER_KEYS --id 2")
   if (!/^[1-9]\d{0,2}$/.test(values.id) || Number(values.id) > 255) throw new Error("--id needs a number from 1 to 255.")
   console.log(newKeyRingEntry(Number(values.id)))

@@ -18,6 +18,13 @@ import {
 import { accountSecrets, createOpsAccount, requireEmail } from "./ops-account.ts"
 import { wranglerVars } from "./wrangler.ts"
 
+const USAGE = `Usage: npm start [-- --port N] [--persist-to DIR] [--var KEY:VALUE …] [flags of \`wrangler dev\`]
+
+  --port N          where to listen on localhost (default 8787, or the next that is free; 0 takes any)
+  --persist-to DIR  where everything is kept, secrets too (default ${DEFAULT_STATE_DIR})
+  --var KEY:VALUE   a setting, as the README lists them
+Further flags: npx wrangler dev --help`
+
 const CRON_INTERVAL_MS = 60_000
 
 type Arguments = { port: number | null; stateDir: string; vars: Record<string, string>; rest: string[] }
@@ -124,7 +131,8 @@ async function main(): Promise<void> {
 }
 
 try {
-  await main()
+  if (process.argv.includes("--help")) console.log(USAGE)
+  else await main()
 } catch (error) {
   console.error(error instanceof Error ? error.message : error)
   process.exit(1)

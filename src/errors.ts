@@ -112,6 +112,14 @@ export class AppError extends Error {
   }
 }
 
+/** Several fields, or one found among several. Of one alone `detail` says what `errors` says, for people who see no more. */
+export function fieldErrors(fields: readonly FieldError[]): AppError {
+  const [first, second] = fields
+  const isOne = first !== undefined && second === undefined
+  const detail = isOne ? [first.field, first.message].filter((text) => text !== "").join(": ") : "See errors for each field."
+  return new AppError("validation_failed", { detail, fields })
+}
+
 /** Shorthand for the most common failure: one field breaks one rule. */
 export function fieldError(field: string, rule: string, message: string): AppError {
   return new AppError("validation_failed", { detail: message, fields: [{ field, rule, message }] })

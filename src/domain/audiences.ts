@@ -17,7 +17,7 @@ import {
 import { type Statement, runBatch } from "../db/client.ts"
 import { addGrantEvents, addOwnerEvents, addWithdrawalEvents, addWithdrawalEventsBut } from "../db/events.ts"
 import { isConstraintFailure } from "../db/d1-errors.ts"
-import { AppError, type FieldError } from "../errors.ts"
+import { type FieldError, fieldErrors } from "../errors.ts"
 import { auditEvent, auditEvents } from "./audit.ts"
 import { type Listing, cursorAfter, cutPage, positionAt } from "./cursor.ts"
 import { type FileActor, findOwnFile } from "./files.ts"
@@ -48,8 +48,7 @@ type Assignment = { files: readonly string[]; clients: readonly string[]; groups
 
 async function requireAssignable(deps: Pick<Powers, "db">, actor: FileActor, assignment: Assignment): Promise<void> {
   const faults = await findAssignmentFaults(deps.db, actor, assignment)
-  if (faults.length > 0)
-    throw new AppError("validation_failed", { detail: "See errors for each field.", fields: faults.map(toFieldError) })
+  if (faults.length > 0) throw fieldErrors(faults.map(toFieldError))
 }
 
 const NOBODY: FileActor = { userId: "", managesAllFiles: false }

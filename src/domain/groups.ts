@@ -20,7 +20,7 @@ import {
   removeMembersBut,
   renameGroup,
 } from "../db/groups.ts"
-import { AppError, fieldError } from "../errors.ts"
+import { AppError, fieldError, fieldErrors } from "../errors.ts"
 import { newId } from "../ids.ts"
 import { auditEvent } from "./audit.ts"
 import { type Listing, cursorAfter, cutPage, positionAt } from "./cursor.ts"
@@ -151,7 +151,7 @@ export async function changeMembers(
       rule: "unknown",
       message: "There is no such client.",
     }))
-    throw new AppError("validation_failed", { detail: "See errors for each field.", fields })
+    throw fieldErrors(fields)
   }
   const { db } = deps
   const nowMs = deps.now()

@@ -8,7 +8,7 @@ import { AppError, type FieldError } from "../errors.ts"
 import { ONCE_MS, auditEvent } from "./audit.ts"
 import type { SealedRow } from "./files.ts"
 import type { Powers } from "./powers.ts"
-import { type Caller, callerFrom, readAccessToken } from "./sessions.ts"
+import { type Caller, accessRefused, callerFrom, readAccessToken } from "./sessions.ts"
 
 export type LinkDeps = Pick<Powers, "db" | "keys" | "now" | "policy" | "request">
 
@@ -44,7 +44,7 @@ export async function admit(deps: LinkDeps, token: string, accessToken: string |
   if (accessToken === null)
     throw new AppError("authentication_required", { detail: "Log in as the person this link was made for." })
   const access = await readAccessToken(deps, accessToken)
-  if (access === null) throw new AppError("invalid_token", { detail: "The access token is not valid (any more). Log in again." })
+  if (access === null) throw accessRefused("access token")
   // A link that is expired by its own word is refused without asking the database, in the words that are due to each.
   if (claims.expiresAtSeconds * 1000 <= deps.now()) {
     if (access.userId !== claims.userId) throw notYours()

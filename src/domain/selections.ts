@@ -9,7 +9,7 @@ import { type LinkAccess, claimSelectionAccess, findSelectionAccess } from "../d
 import { recordLinks } from "../db/receipts.ts"
 import { insertSelection, insertSelectionLinks } from "../db/selections.ts"
 import { confirmUser } from "../db/users.ts"
-import { AppError, type FieldError } from "../errors.ts"
+import { AppError, type FieldError, fieldErrors } from "../errors.ts"
 import { newId } from "../ids.ts"
 import { auditEvent, auditEvents } from "./audit.ts"
 import { type ContentDeps, type FilePiece, requireSane, withContent } from "./content.ts"
@@ -41,9 +41,6 @@ export const MAX_FILL_BYTES = 64 * 1024 * 1024
 
 const at = (place: number, rule: string, message: string): FieldError => ({ field: `files.${String(place)}`, rule, message })
 
-const invalid = (fields: FieldError[]): AppError =>
-  new AppError("validation_failed", { detail: "See errors for each field.", fields })
-
 const usedUpAt = (place: number, name: string): FieldError =>
   at(place, "used_up", `You have downloaded ${name} as often as you may.`)
 
@@ -54,7 +51,7 @@ async function requireFiles(deps: LinkDeps, userId: string, fileIds: readonly st
   const found = new Map((await selectSealedFilesFor(deps.db, fileIds, userId, deps.now())).map((row) => [row.file.id, row]))
   const wanted = fileIds.flatMap((id) => found.get(id) ?? [])
   if (wanted.length < fileIds.length)
-    throw invalid(fileIds.flatMap((id, place) => (found.has(id) ? [] : [at(place, "unknown", "There is no such file.")])))
+    throw fieldErrors(fileIds.flatMap((id, place) => (found.has(id) ? [] : [at(place, "unknown", "There is no such file.")])))
   const spent = wanted.flatMap(({ file, used }, place) =>
     file.downloadLimit !== null && used >= file.downloadLimit ? [usedUpAt(place, file.name)] : [],
   )
@@ -74,7 +71,7 @@ async function fillChecksums(deps: LinkDeps & ContentDeps, wanted: readonly Want
   const places = wanted.flatMap(({ blob }, place) => (blob.crc32 === null ? [{ blob, place }] : []))
   if (places.reduce((sum, { blob }) => sum + blob.sizeBytes, 0) > MAX_FILL_BYTES) {
     const message = "This older file is still to be prepared for this, which happens by itself. Download it alone, or try later."
-    throw invalid(places.map(({ place }) => at(place, "not_ready", message)))
+    throw fieldErrors(places.map(({ place }) => at(place, "not_ready", message)))
   }
   for (const { blob } of places) await runBatch(deps.db, [fillCrc32(deps.db, blob, await crc32Of(deps, blob))])
 }

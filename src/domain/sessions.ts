@@ -114,7 +114,15 @@ export async function startSession(
 }
 
 const refused = (reason: string): AppError =>
-  new AppError("invalid_token", { detail: "The token is unknown, expired or used. Log in again.", reason })
+  new AppError("invalid_token", { detail: "The refresh token is unknown, expired or used. Log in again.", reason })
+
+/** The same words whatever is wrong with an access token: a session that is over, or an account that is shut out. */
+export const accessRefused = (reason: string): AppError =>
+  new AppError("invalid_token", {
+    detail:
+      "The access token is unknown or has expired, or its session is over. Take a new one from POST /api/auth/refresh, or log in again.",
+    reason,
+  })
 
 /** Notes that a genuine refresh token was refused. Whoever has one can show it as often as they like. */
 const noteRefusal = (deps: Deps, userId: string, sessionId: string, reason: string): Promise<void> =>
@@ -192,7 +200,7 @@ export async function endAllSessions(deps: Deps, caller: Caller, keepsCurrent: b
  */
 export async function endOwnSession(deps: Deps, caller: Caller, id: string): Promise<void> {
   const nowMs = deps.now()
-  const notFound = new AppError("not_found", { detail: "You have no such session." })
+  const notFound = new AppError("not_found", { detail: "There is no such session." })
   if ((await findOwnSession(deps.db, caller.userId, id, nowMs)) === undefined) throw notFound
   try {
     await runBatch(deps.db, [
@@ -252,7 +260,7 @@ export const readAccessToken = (deps: Pick<Powers, "keys" | "policy" | "now">, t
 
 /** The caller behind claims and the row that was found for their session. */
 export function callerFrom(claims: AccessClaims, row: CallerRow | undefined): Caller {
-  if (row?.userId !== claims.userId) throw refused("no live session")
+  if (row?.userId !== claims.userId) throw accessRefused("no live session")
   const { userId, sessionId, role, email } = row
   return {
     userId,
@@ -271,6 +279,6 @@ export function callerFrom(claims: AccessClaims, row: CallerRow | undefined): Ca
  */
 export async function authenticate(deps: Deps, accessToken: string): Promise<Caller> {
   const claims = await readAccessToken(deps, accessToken)
-  if (claims === null) throw refused("access token")
+  if (claims === null) throw accessRefused("access token")
   return callerFrom(claims, await findCaller(deps.db, claims.sessionId, deps.now()))
 }

@@ -41,17 +41,21 @@ const watched = (body: ReadableStream<Uint8Array>, watch: (chunk: Uint8Array) =>
     }),
   )
 
-const otherField = (name: string): AppError =>
-  fieldError(
-    name,
-    "unknown_field",
-    name === "file" ? "Send one file in one request." : "Send the document alone, in the field `file`.",
-  )
+/** Of a field that a form may not have, or not there, where the file's settings go, if it has any. */
+function otherField(name: string, settings: readonly string[]): AppError {
+  const sentence = settings.includes(name)
+    ? `Send ${name} in the address: ?${name}=…`
+    : name === "file"
+      ? "Send one file in one request."
+      : "Send the document alone, in the field `file`."
+  return fieldError(name, "unknown_field", sentence)
+}
 
 /** The chunks of the one file part. Whatever else the form holds is refused before the file can be published. */
 async function* onlyPart(
   part: FormPart,
   rest: AsyncGenerator<FormPart, void>,
+  settings: readonly string[],
   atEnd: () => void,
   watch: (chunk: Uint8Array) => void,
 ): AsyncGenerator<Uint8Array, void> {
@@ -60,7 +64,7 @@ async function* onlyPart(
     yield chunk
   }
   const another = await rest.next()
-  if (another.done !== true) throw otherField(another.value.name)
+  if (another.done !== true) throw otherField(another.value.name, settings)
   atEnd()
 }
 
@@ -136,24 +140,30 @@ type Form = {
   before: (atLeastBytes: number) => Promise<void>
   /** Takes a field that may stand before the file; false for any that may not. */
   takeSetting?: (part: FormPart) => Promise<boolean>
+  /** What the address takes besides the form: whoever sends such a field is told so. */
+  settings?: readonly string[]
   receive: (sent: SentDocument, sentName: string) => Promise<Response>
 }
 
 /** The document's part, after the settings that may stand before it. */
-async function filePart(parts: AsyncGenerator<FormPart, void>, takeSetting: Form["takeSetting"]) {
+async function filePart(
+  parts: AsyncGenerator<FormPart, void>,
+  settings: readonly string[],
+  takeSetting: Form["takeSetting"],
+): Promise<{ part: FormPart; sentName: string }> {
   for (;;) {
     const next = await parts.next()
     if (next.done === true) throw fieldError("file", "missing", "Send the document in the field `file`.")
     const part = next.value
     if ((await takeSetting?.(part)) === true) continue
-    if (part.name !== "file") throw otherField(part.name)
+    if (part.name !== "file") throw otherField(part.name, settings)
     if (part.filename === undefined) throw fieldError("file", "name_missing", "The field `file` must be a file with a name.")
     return { part, sentName: part.filename }
   }
 }
 
 /** Takes the one document of a form. */
-export async function receiveForm(c: DocumentContext, { before, takeSetting, receive }: Form): Promise<Response> {
+export async function receiveForm(c: DocumentContext, { before, takeSetting, settings = [], receive }: Form): Promise<Response> {
   const { headers } = c.req.raw
   const boundary = requireBoundary(headers)
   const expected = announcedDigests(headers, "Repr-Digest") ?? {}
@@ -168,8 +178,8 @@ export async function receiveForm(c: DocumentContext, { before, takeSetting, rec
   const parts = readMultipart(content === null ? body : watched(body, content.seeForm), boundary, drainBytes)
   return toItsEnd(c, async () => {
     try {
-      const { part, sentName } = await filePart(parts, takeSetting)
-      const chunks = onlyPart(part, parts, content?.check ?? ignore, content?.seeFile ?? ignore)
+      const { part, sentName } = await filePart(parts, settings, takeSetting)
+      const chunks = onlyPart(part, parts, settings, content?.check ?? ignore, content?.seeFile ?? ignore)
       const { userId: senderId } = c.var.caller
       return await receive({ senderId, chunks, atMostBytes, expected, idempotencyKey: key }, sentName)
     } finally {

@@ -8,6 +8,9 @@ import { isId } from "../ids.ts"
 import { PASSWORD_MAX_CHARS, passwordFault } from "../domain/password-rules.ts"
 import type { Policy } from "../domain/powers.ts"
 
+/** For what zod has no name of its own: which rule was broken, and what to do. */
+const broken = (rule: string, error: string) => ({ error, params: { rule } })
+
 export const emailField = z.string("An e-mail address is needed.").transform((text, context): EmailAddress => {
   const address = parseEmailAddress(text)
   if (address !== null) return address
@@ -73,10 +76,12 @@ export const codeField = z.string("The code of your authenticator app is needed.
 export const currentPasswordField = z.string("A password is needed.").max(4000, "This is too long.")
 
 /** An id in a query. */
-export const idField = z.string().refine(isId, "This is not an id.")
+export const idField = z.string().refine(isId, broken("id", "This is not an id."))
 
 /** Whose files: an operations user's, or all. */
-export const ownerField = z.string().refine((text) => text === "all" || isId(text), "Give the id of an operations user, or all.")
+export const ownerField = z
+  .string()
+  .refine((text) => text === "all" || isId(text), broken("id", "Give the id of an operations user, or all."))
 
 /** Ids of which a body gives so many at most. */
 export const idsField = (max: number) => z.array(idField, "Give a list of ids.").max(max, `Give at most ${String(max)} ids.`)
@@ -110,7 +115,7 @@ export const searchField = z
   .string()
   .min(1, "Give at least one character.")
   .max(200, "Give at most 200 characters.")
-  .refine((text) => text.isWellFormed() && !CONTROL.test(text), "Names hold no control characters.")
+  .refine((text) => text.isWellFormed() && !CONTROL.test(text), broken("characters", "Names hold no control characters."))
 
 /** Characters that hide or reorder text, as in names of documents. */
 const DECEPTIVE = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/u
@@ -122,7 +127,7 @@ export const descriptionField = z
   .transform((text) => text.normalize("NFC").replaceAll(/\r\n?/g, "\n").trim())
   .refine(
     (text) => text.isWellFormed() && deceptiveCharacter(text.replaceAll("\n", "")) === null,
-    "A description holds no control or invisible characters but line breaks.",
+    broken("characters", "A description holds no control or invisible characters but line breaks."),
   )
   .pipe(
     z.string().min(1, "Give at least one character, or null for none.").max(1000, "A description has at most 1000 characters."),
@@ -143,6 +148,9 @@ export const versionField = z
 /** A name that people give to something, e.g. a group: with single spaces, in Unicode NFC. */
 export const nameField = z
   .string("A name is needed.")
-  .refine((text) => text.isWellFormed() && !DECEPTIVE.test(text), "A name holds no control or invisible characters.")
+  .refine(
+    (text) => text.isWellFormed() && !DECEPTIVE.test(text),
+    broken("characters", "A name holds no control or invisible characters."),
+  )
   .transform((text) => text.normalize("NFC").trim().replaceAll(/\s+/g, " "))
   .pipe(z.string().min(1, "A name is needed.").max(100, "A name has at most 100 characters."))

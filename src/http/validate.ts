@@ -6,7 +6,7 @@ import { createMiddleware } from "hono/factory"
 import { validator } from "hono/validator"
 import { type z } from "zod"
 import type { Policy } from "../domain/powers.ts"
-import { AppError, type FieldError } from "../errors.ts"
+import { AppError, type FieldError, fieldErrors } from "../errors.ts"
 import { type JsonFault, jsonFault } from "../protocol/strict-json.ts"
 import type { AppEnv } from "./types.ts"
 import { isId } from "../ids.ts"
@@ -64,7 +64,7 @@ function toFieldErrors(issues: readonly z.core.$ZodIssue[]): FieldError[] {
 }
 
 function refuse(issues: readonly z.core.$ZodIssue[]): never {
-  throw new AppError("validation_failed", { detail: "See errors for each field.", fields: toFieldErrors(issues) })
+  throw fieldErrors(toFieldErrors(issues))
 }
 
 /** The JSON body, as the schema says. */
@@ -84,7 +84,7 @@ export const policyJsonBody = <T extends z.ZodType>(schemaFor: (policy: Policy) 
 export const singleParameters = createMiddleware<AppEnv>(async function singleParameters(c, next) {
   const repeated = Object.entries(c.req.queries()).filter(([, values]) => values.length > 1)
   const fields = repeated.map(([field]) => ({ field, rule: "repeated", message: "Give this parameter once." }))
-  if (fields.length > 0) throw new AppError("validation_failed", { detail: "See errors for each field.", fields })
+  if (fields.length > 0) throw fieldErrors(fields)
   await next()
 })
 

@@ -110,6 +110,7 @@ const members = () => ({ clients: [client.id] })
 
 const matrix: Record<string, Row> = {
   "GET /healthz": { for: "anyone" },
+  "GET /": { for: "anyone" },
   "GET /page.css": { for: "anyone" },
   "GET /reset-password": { for: "anyone" },
   "GET /reset-password.js": { for: "anyone" },

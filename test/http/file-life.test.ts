@@ -118,7 +118,7 @@ describe("PATCH", () => {
   })
 
   it.each([
-    ["nothing", {}, "422 validation_failed  custom"],
+    ["nothing", {}, "422 validation_failed  missing"],
     ["an unknown field", { name: "b.docx", owner: "x" }, "422 validation_failed owner unknown_field"],
     ["another type", { name: "b.xlsx" }, "422 validation_failed name type_changed"],
     ["a type that is not taken", { name: "b.pdf" }, "422 validation_failed name type_changed"],
@@ -130,7 +130,7 @@ describe("PATCH", () => {
     ["a name that is none", { name: null }, "422 validation_failed name invalid_type"],
     ["too much description", { description: "x".repeat(1001) }, "422 validation_failed description too_big"],
     ["an empty description", { description: " \n " }, "422 validation_failed description too_small"],
-    ["an invisible description", { description: "a\u200bb" }, "422 validation_failed description custom"],
+    ["an invisible description", { description: "a\u200bb" }, "422 validation_failed description characters"],
     ["a description that is none", { description: 1 }, "422 validation_failed description invalid_type"],
     ["a time without zone", { expiresAt: "2027-01-01T00:00:00" }, "422 validation_failed expiresAt invalid_format"],
     ["a day", { expiresAt: "2027-01-01" }, "422 validation_failed expiresAt invalid_format"],

@@ -194,6 +194,23 @@ describe("a download limit", () => {
     expect(await codeOf(await api.request(`/api/ops/upload${query}`, { token, ...options }))).toEqual([422, "validation_failed"])
     expect(await holdings(api)).toEqual(before)
   })
+
+  it("in a field where it is not taken is refused with where to put it, and is taken there", async () => {
+    const { api, token } = await scene()
+    const send = async (query: string, ...fields: Parameters<typeof form>[0]) =>
+      api.request(`/api/ops/upload${query}`, { token, ...form(fields) })
+    const told = async (...fields: Parameters<typeof form>[0]) => {
+      const { errors, detail } = await (await send("", ...fields)).json<ProblemBody>()
+      return [errors?.[0]?.rule, detail]
+    }
+    const late = ["unknown_field", "Send downloadLimit in the address: ?downloadLimit=…"]
+    expect(await told(["file", file()], ["downloadLimit", "3"])).toEqual(late)
+    const chosen = ["unknown_field", "Send audience in the address: ?audience=…"]
+    expect(await told(["audience", "chosen"], ["file", file()])).toEqual(chosen)
+    const other = ["unknown_field", "Send the document alone, in the field `file`."]
+    expect(await told(["note", "x"], ["file", file()])).toEqual(other)
+    expect((await send("?audience=chosen&downloadLimit=3", ["file", file()])).status).toBe(201)
+  })
 })
 
 describe("H11: an idempotency key", () => {

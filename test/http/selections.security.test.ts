@@ -87,7 +87,7 @@ describe("asking for a link", () => {
     expect(await errors(await world.ask(fake(101)))).toEqual(["validation_failed", "files too_big"])
     expect((await errors(await world.ask(fake(100)))).slice(0, 2)).toEqual(["validation_failed", "files.0 unknown"])
     expect(await errors(await world.ask([id, await post(), id]))).toEqual(["validation_failed", "files.2 repeated"])
-    expect(await errors(await world.ask([id, id.toUpperCase()]))).toEqual(["validation_failed", "files.1 custom"])
+    expect(await errors(await world.ask([id, id.toUpperCase()]))).toEqual(["validation_failed", "files.1 id"])
     expect(await errors(await world.ask("x"))).toEqual(["validation_failed", "files invalid_type"])
     expect(await errors(await world.ask([id], "?expiresIn=3601"))).toEqual(["validation_failed", "expiresIn too_big"])
     expect(await errors(await world.ask([id], "?expiresIn=0"))).toEqual(["validation_failed", "expiresIn invalid_format"])

@@ -108,6 +108,45 @@ describe("rotating beside a running service", () => {
   })
 })
 
+describe("how commands are asked and read", () => {
+  it.each([
+    ["verify", "verify"],
+    ["keys-rotate", "keys:rotate"],
+    ["secrets", "secrets"],
+    ["audit-verify", "audit:verify"],
+  ])("%s --help says what there is, and does nothing else", async (script, name) => {
+    const { code, stdout, stderr } = await node(script, "--help")
+    expect([code, stdout.split(" [", 1)[0], stderr]).toEqual([0, `Usage: npm run ${name}`, ""])
+  })
+
+  it("start --help makes no state", async () => {
+    const { code, stdout } = await node("start", "--persist-to", join(dir, "state"), "--help")
+    expect([code, stdout.split(" [", 1)[0], readdirSync(dir)]).toEqual([0, "Usage: npm start", []])
+  })
+
+  it.each(["verify", "secrets", "ops-manage"])("%s says of an unknown option where the known ones are", async (script) => {
+    const stderr = "Unknown option '--nope'. What there is: --help\n"
+    expect(await node(script, "--nope")).toEqual({ code: 1, stdout: "", stderr })
+  })
+
+  it("ends without a word when nobody reads on, e.g. before | head", async () => {
+    const piped = (reader: string) =>
+      run("bash", ["-c", `"${process.execPath}" scripts/secrets.ts | ${reader}; echo "\${PIPESTATUS[0]}"`])
+    expect(await piped("true")).toEqual({ code: 0, stdout: "141\n", stderr: "" })
+    expect(await piped("cat > /dev/null")).toEqual({ code: 0, stdout: "0\n", stderr: "" })
+  })
+
+  it("audit-export never writes over a file, and says so in a sentence", async () => {
+    const path = join(dir, "trail.csv")
+    writeFileSync(path, "earlier")
+    const stderr = `${path} is there already and stays as it is. Name a new file.\n`
+    const args = ["--format", "csv", "--persist-to", join(dir, "none")]
+    expect(await node("audit-export", ...args, "--out", path)).toEqual({ code: 1, stdout: "", stderr })
+    expect(readFileSync(path, "utf8")).toBe("earlier")
+    expect((await node("audit-export", ...args, "--out", `${path}.new`)).stderr).toContain("There is no state in")
+  })
+})
+
 describe("npm run secrets", () => {
   it("gives one entry for a ring that is in use", async () => {
     const { code, stdout } = await node("secrets", "MASTER_KEYS", "--id", "2")

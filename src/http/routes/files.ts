@@ -26,7 +26,10 @@ const changes = z
     downloadLimit: downloadLimitField,
   })
   .partial()
-  .refine((fields) => Object.keys(fields).length > 0, "Give at least one of: name, description, expiresAt, downloadLimit.")
+  .refine((fields) => Object.keys(fields).length > 0, {
+    error: "Give at least one of: name, description, expiresAt, downloadLimit.",
+    params: { rule: "missing" },
+  })
 const deletion = z.strictObject({ purge: wordField(["true", "false"]).optional() })
 const pageFields = {
   limit: limitField.default(DEFAULT_LIMIT),

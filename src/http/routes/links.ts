@@ -86,7 +86,7 @@ export const clientLinkRoutes = new Hono<GuardedEnv>()
     return c.json({ revoked, message: "success" })
   })
   .delete("/:id", async (c) => {
-    await revokeLink(c.var.deps, c.var.caller, { userId: c.var.caller.userId }, pathId(c.req.param("id")))
+    await revokeLink(c.var.deps, c.var.caller, { userId: c.var.caller.userId }, pathId(c.req.param("id"), "link"))
     return c.body(null, 204)
   })
 
@@ -118,7 +118,7 @@ export const opsLinkRoutes = new Hono<GuardedEnv>()
   })
   .delete("/:id", async (c) => {
     const { userId: ownerId, managesAllFiles } = c.var.caller
-    await revokeLink(c.var.deps, c.var.caller, managesAllFiles ? {} : { ownerId }, pathId(c.req.param("id")))
+    await revokeLink(c.var.deps, c.var.caller, managesAllFiles ? {} : { ownerId }, pathId(c.req.param("id"), "link"))
     return c.body(null, 204)
   })
 

@@ -9,7 +9,7 @@ import {
   notificationsOf,
   ownNotifications,
 } from "../../domain/notifications.ts"
-import { AppError, fieldError } from "../../errors.ts"
+import { fieldError, fieldErrors } from "../../errors.ts"
 import { wordField } from "../fields.ts"
 import type { GuardedEnv } from "../types.ts"
 import { jsonBody, limitJson, pathId, requireJson } from "../validate.ts"
@@ -33,7 +33,7 @@ export const ownNotificationRoutes = new Hono<GuardedEnv>()
     if (others.length > 0) {
       const message = `You have only these: ${own.join(", ")}.`
       const fields = others.map((field) => ({ field, rule: "unknown_field", message }))
-      throw new AppError("validation_failed", { detail: "See errors for each field.", fields })
+      throw fieldErrors(fields)
     }
     if (own.every((name) => wanted[name] === undefined))
       throw fieldError("", "missing", `Give at least one of: ${own.join(", ")}.`)

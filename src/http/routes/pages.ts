@@ -1,18 +1,17 @@
-// The pages behind the links in our mails. Loading one changes nothing, for people and scanners alike: what counts
+// The page at our own address, to which mails send people, and the pages behind the links in them. Loading one changes nothing, for people and scanners alike: what counts
 // is a POST that a button sends. Code and token come from the URL's fragment, which only the browser sees. No
 // framework, nothing from elsewhere.
 import { Hono } from "hono"
 import type { AppEnv } from "../types.ts"
 
-const page = (title: string, script: string, content: string): string => `<!doctype html>
+const page = (title: string, script: string | null, content: string): string => `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
-<title>${title} · Sealpost</title>
-<link rel="stylesheet" href="/page.css">
-<script src="${script}" defer></script>
+<title>${title === "Sealpost" ? title : `${title} · Sealpost`}</title>
+<link rel="stylesheet" href="/page.css">${script === null ? "" : `\n<script src="${script}" defer></script>`}
 </head>
 <body>
 <main>
@@ -22,6 +21,14 @@ ${content}
 </body>
 </html>
 `
+
+const FRONT_PAGE = page(
+  "Sealpost",
+  null,
+  `<p>Documents wait here for those they were posted for. There is nothing to log in to on this page: use the program or
+page that whoever sends you documents has named, or ask them for it.</p>
+<p>Programs find files under <code>/api/client</code> and <code>/api/ops</code>.</p>`,
+)
 
 const VERIFY_PAGE = page(
   "Confirm your e-mail address",
@@ -134,6 +141,7 @@ const CSP = [
 const JAVASCRIPT = { "Content-Type": "text/javascript; charset=utf-8" }
 
 export const pageRoutes = new Hono<AppEnv>()
+  .get("/", (c) => c.html(FRONT_PAGE, 200, { "Content-Security-Policy": CSP }))
   .get("/verify-email/:handle", (c) => c.html(VERIFY_PAGE, 200, { "Content-Security-Policy": CSP }))
   .get("/verify-email.js", (c) => c.body(VERIFY_SCRIPT, 200, JAVASCRIPT))
   .get("/reset-password", (c) => c.html(resetPage(c.var.deps.policy.passwordMinChars), 200, { "Content-Security-Policy": CSP }))

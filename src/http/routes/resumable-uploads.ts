@@ -211,7 +211,7 @@ async function head(c: GuardedContext): Promise<Response> {
   return c.body(null, 200)
 }
 
-const uploadId = (c: GuardedContext): string => pathId(c.req.param("id") ?? "")
+const uploadId = (c: GuardedContext): string => pathId(c.req.param("id") ?? "", "upload")
 
 /**
  * X-HTTP-Method-Override: "MUST be interpreted as the request's method by the Server". Here of POST only, to the methods

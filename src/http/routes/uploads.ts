@@ -50,6 +50,7 @@ export const uploadRoutes = new Hono<GuardedEnv>()
     return receiveForm(c, {
       before: requireRoom(c, terms.audience),
       takeSetting,
+      settings: uploadSettings.keyof().options,
       receive: (sent, sentName) => answer(c, { sentName, downloadLimit: downloadLimit ?? null, ...terms }, sent),
     })
   })
