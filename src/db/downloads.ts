@@ -48,8 +48,12 @@ const beginsAtStart = ({ range }: SendTerms) =>
     ? sql`true`
     : sql`(${rangeIsOff(range)} or ${range.first} = 0 or ${range.suffixBytes} >= ${blobs.sizeBytes})`
 
-/** How many downloads of the link's version the user has begun: a limit counts anew with each version. */
-export const claimsUsed = sql<number>`(select count(*) from downloads used where used.file_id = ${links.fileId} and used.user_id = ${links.userId} and used.version = ${links.version})`
+/**
+ * How many downloads of the link's version the user has begun: a limit counts anew with each version. 0 where there is
+ * none: nobody asks then, and the count would cost as many rows as there are.
+ */
+export const claimsUsed = sql<number>`(case when ${files.downloadLimit} is null then 0 else
+  (select count(*) from downloads used where used.file_id = ${links.fileId} and used.user_id = ${links.userId} and used.version = ${links.version}) end)`
 
 /** Who claims, when, and until when the request is believed to live, if it is one that sends from the first byte on. */
 type Claimant = { sessionId: string; userId: string; nowMs: number; requestId: string; heldUntilMs: number }

@@ -44,13 +44,14 @@ export const selectSealedFileFor = (db: Db, id: string, clientId: string, nowMs:
     .innerJoin(blobs, currentBlob)
     .where(and(eq(files.id, id), isFor(files.id, sql`${clientId}`, nowMs)))
 
-/** The same of many, as far as they are for this client, in no order; with how often the client has begun to download its version. */
+/** The same of many, as far as they are for this client, in no order; with how often the client has begun to download its version, where that is limited. */
 export const selectSealedFilesFor = (db: Db, ids: readonly string[], clientId: string, nowMs: number) =>
   db
     .select({
       file: files,
       blob: blobs,
-      used: sql<number>`(select count(*) from downloads d where d.file_id = ${files.id} and d.user_id = ${clientId} and d.version = ${files.version})`,
+      used: sql<number>`case when ${files.downloadLimit} is null then 0 else
+        (select count(*) from downloads d where d.file_id = ${files.id} and d.user_id = ${clientId} and d.version = ${files.version}) end`,
     })
     .from(files)
     .innerJoin(blobs, currentBlob)

@@ -30,7 +30,7 @@ export type LinkAccess = {
   download: DownloadRow | null
   /** Is the file for the caller, now? */
   isForCaller: boolean
-  /** Downloads of the link's version that its user has begun. */
+  /** Downloads of the link's version that its user has begun, where they are limited. */
   claimsUsed: number
   /** How many files the link's selection has; null for a link that is none of a selection's. */
   selectionFiles: number | null

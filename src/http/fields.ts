@@ -117,9 +117,6 @@ export const searchField = z
   .max(200, "Give at most 200 characters.")
   .refine((text) => text.isWellFormed() && !CONTROL.test(text), broken("characters", "Names hold no control characters."))
 
-/** Characters that hide or reorder text, as in names of documents. */
-const DECEPTIVE = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/u
-
 /** What is said of a file: any text that everybody sees as it is, on several lines if need be. */
 export const descriptionField = z
   .string("Give a text, or null for none.")
@@ -149,8 +146,8 @@ export const versionField = z
 export const nameField = z
   .string("A name is needed.")
   .refine(
-    (text) => text.isWellFormed() && !DECEPTIVE.test(text),
-    broken("characters", "A name holds no control or invisible characters."),
+    (text) => text.isWellFormed() && deceptiveCharacter(text) === null,
+    broken("characters", "A name holds no control or invisible characters where its script needs none."),
   )
   .transform((text) => text.normalize("NFC").trim().replaceAll(/\s+/g, " "))
   .pipe(z.string().min(1, "A name is needed.").max(100, "A name has at most 100 characters."))

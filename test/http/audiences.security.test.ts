@@ -337,8 +337,15 @@ describe("groups", () => {
     expect((await found.json<{ groups: { id: string }[] }>()).groups.map(({ id }) => id)).toEqual([other])
   })
 
-  it.each(["", "   ", "a\u0000b", "a\u202eb", "x".repeat(101), 5, null])("are not called %j", async (name) => {
-    expect(await told("/api/ops/groups", { token: ops, json: { name } })).toMatch(/^422 validation_failed/)
+  it.each(["", "   ", "a\u0000b", "a\u202eb", "\u3164", "a\u00adb", "\u2800", "a\u200cb", "\ud800", "x".repeat(101), 5, null])(
+    "are not called %j",
+    async (name) => {
+      expect(await told("/api/ops/groups", { token: ops, json: { name } })).toMatch(/^422 validation_failed/)
+    },
+  )
+
+  it.each(["نمی\u200cخواهم", "👩🏽\u200d🚀", "क्\u200dष"])("may be called %j: what nobody sees is needed there", async (name) => {
+    expect(await told("/api/ops/groups", { token: ops, json: { name } })).toBe("201")
   })
 
   it("tell who is in them, and write down every change", async () => {
