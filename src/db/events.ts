@@ -33,6 +33,9 @@ const insertEvents = (db: Db, rows: SQL): Statement =>
 const insertEventsOnce = (db: Db, rows: SQL): Statement =>
   rawStatement(db, sql`insert or ignore into events (audience, kind, file_id, client_id, link_id, at_ms) ${rows}`)
 
+/** Of the file g, given when its time was over, nobody hears anything before it is put off. */
+const wasInTime = sql`(g.expires_at_ms is null or g.expires_at_ms > g.granted_at_ms)`
+
 /**
  * Tells everybody who has a file, and its owner. Before it is deleted, or after it is there.
  * @param onlyIf - nobody when this does not hold in the moment of the write
@@ -40,7 +43,7 @@ const insertEventsOnce = (db: Db, rows: SQL): Statement =>
 export const addFileEvents = (db: Db, kind: FileEventKind, fileId: string, nowMs: number, onlyIf: Condition = sql`true`) =>
   insertEvents(
     db,
-    sql`select g.audience, ${kind}, g.file_id, null, null, ${nowMs} from file_grants g where g.file_id = ${fileId} and ${onlyIf}
+    sql`select g.audience, ${kind}, g.file_id, null, null, ${nowMs} from file_grants g where g.file_id = ${fileId} and ${wasInTime} and ${onlyIf}
       union all select f.owner_id, ${kind}, f.id, null, null, ${nowMs} from files f where f.id = ${fileId} and ${onlyIf}`,
   )
 
@@ -61,7 +64,7 @@ export const addGrantEvents = (db: Db, fileIds: readonly string[], audiences: re
   )
 
 /** Those who were given the file g when it was gone never had it; those who had it when it went to the trash were told. */
-const wasSeen = sql`g.deleted_at_ms is null and (g.expires_at_ms is null or g.expires_at_ms > g.granted_at_ms)`
+const wasSeen = sql`g.deleted_at_ms is null and ${wasInTime}`
 
 /** Tells those of these audiences that have one of these files that they lose it. Before the grants are deleted. */
 export const addWithdrawalEvents = (db: Db, fileIds: readonly string[], audiences: readonly string[], nowMs: number) =>

@@ -6,6 +6,7 @@ import { createDeps } from "../../src/deps.ts"
 import { events, sessions } from "../../src/db/schema.ts"
 import { type EventStreams, PACE, createEventStreams, watchEvents } from "../../src/domain/event-streams.ts"
 import { EVENT_LIFETIME_MS } from "../../src/domain/events.ts"
+import { ageFiles } from "../../src/domain/file-life.ts"
 import { sweepExpiredRows } from "../../src/domain/housekeeping.ts"
 import { realDocument } from "../support/documents.ts"
 import { type World, newWorld } from "../support/selections.ts"
@@ -72,6 +73,29 @@ describe("of an archive", () => {
     const start = await nowOf()
     await Promise.all(Array.from({ length: 4 }, () => world.use(link)))
     expect(await toldSince(start)).toEqual([`download.started ${id}`, `download.delivered ${id}`])
+  })
+})
+
+describe("clients hear nothing of a file", () => {
+  it("that was given to them when its time was over, not even its id when it goes; of one given in time they do", async () => {
+    const { api, ops } = world
+    const put = async (id: string, part: string, json: unknown): Promise<void> => {
+      const method = part === "" ? "PATCH" : "PUT"
+      const response = await api.request(`/api/ops/files/${id}${part}`, { method, token: ops.tokens.accessToken, json })
+      if (!response.ok) throw new Error(await response.text())
+    }
+    const { next: start } = await page("client", "")
+    const [late, inTime] = [
+      await world.post("a.docx", docx, "?audience=chosen"),
+      await world.post("a.docx", docx, "?audience=chosen"),
+    ]
+    for (const id of [late, inTime]) await put(id, "", { expiresAt: new Date(api.clock.nowMs + 1000).toISOString() })
+    await put(inTime, "/audience", { audience: "everyone" })
+    api.clock.nowMs += 2000
+    await put(late, "/audience", { audience: "everyone" })
+    await ageFiles(await deps(), 10)
+    const heard = new Set((await page("client", `?since=${start}`)).events.map(({ kind, file }) => `${kind} ${file.id}`))
+    expect([...heard]).toEqual([`file.removed ${inTime}`])
   })
 })
 
