@@ -4,6 +4,7 @@
 import { randomFillSync } from "node:crypto"
 import { readFileSync, readdirSync } from "node:fs"
 import { join } from "node:path"
+import { deflateRawSync } from "node:zlib"
 import { zipSync } from "fflate"
 import type { ByteSource } from "../src/office/byte-source.ts"
 import type { DocumentType } from "../src/office/document-type.ts"
@@ -120,6 +121,65 @@ const hostile: Record<string, () => Uint8Array<ArrayBuffer>> = {
     const types = new TextDecoder().decode(documentParts(new Uint8Array(0))["[Content_Types].xml"])
     const sheets = series(3, (i) => entry(`${String(i)}.xml`, text(`<a>${"<f>'[\"|\"]'</f>".repeat(520_000)}`)))
     const more = '<Default Extension="xml" ContentType="application/xml"/></Types>'
+    return buildZip([...replaced("[Content_Types].xml", text(types.replace("</Types>", more))), ...sheets])
+  },
+  "20 MiB of references to books": () => {
+    const types = new TextDecoder().decode(documentParts(new Uint8Array(0))["[Content_Types].xml"])
+    const sheets = series(3, (i) => entry(`${String(i)}.xml`, text(`<a>${'<f>"[\'!"</f>'.repeat(520_000)}`)))
+    const more = '<Default Extension="xml" ContentType="application/xml"/></Types>'
+    return buildZip([...replaced("[Content_Types].xml", text(types.replace("</Types>", more))), ...sheets])
+  },
+  "8 MiB of columns that never end": () => {
+    const types = new TextDecoder().decode(documentParts(new Uint8Array(0))["[Content_Types].xml"])
+    const more = '<Default Extension="xml" ContentType="application/xml"/></Types>'
+    const formula = `<a><f>${"['".repeat(2_000_000)}${"'!".repeat(1_900_000)}</f></a>`
+    return buildZip([...replaced("[Content_Types].xml", text(types.replace("</Types>", more))), entry("s.xml", text(formula))])
+  },
+  "8 MiB of texts with others in them": () =>
+    buildZip(
+      replaced(
+        "d.xml",
+        text(
+          `<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main">${"<w:instrText><w:t><a/>".repeat(370_000)}`,
+        ),
+      ),
+    ),
+  "8 MiB of alternatives": () =>
+    buildZip(
+      replaced(
+        "d.xml",
+        text(
+          `<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:fldChar w:fldCharType="begin"/><w:instrText>IF </w:instrText>${"<Choice><w:t>a</w:t></Choice>".repeat(280_000)}</w:document>`,
+        ),
+      ),
+    ),
+  "8 MiB of hyperlinks": () =>
+    buildZip([
+      ...replaced(
+        "d.xml",
+        text(
+          `<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main" xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"><w:hyperlink${" r:id='r'".repeat(900_000)}/></w:document>`,
+        ),
+      ),
+      entry(
+        "_rels/d.xml.rels",
+        text(
+          `<Relationships xmlns="${PACKAGE}/relationships"><Relationship Id="r" Type="a/hyperlink" Target="https://example.com" TargetMode="External"/></Relationships>`,
+        ),
+      ),
+    ]),
+  "1000 parts that begin with 264 KiB": () => {
+    const types = new TextDecoder().decode(documentParts(new Uint8Array(0))["[Content_Types].xml"])
+    const more = '<Default Extension="xml" ContentType="text/a+xml"/></Types>'
+    const blank = new Uint8Array(4_200_000).fill(32)
+    const raw = new Uint8Array(deflateRawSync(blank))
+    const sheets = series(1000, (i) => ({ ...entry(`${String(i)}.xml`, blank), raw }))
+    return buildZip([...replaced("[Content_Types].xml", text(types.replace("</Types>", more))), ...sheets])
+  },
+  "16 MiB of comments before a root": () => {
+    const types = new TextDecoder().decode(documentParts(new Uint8Array(0))["[Content_Types].xml"])
+    const more = '<Default Extension="xml" ContentType="text/a+xml"/></Types>'
+    const sheets = series(250, (i) => entry(`${String(i)}.xml`, text(`${"<!---->".repeat(9_300)}<a/>`)))
     return buildZip([...replaced("[Content_Types].xml", text(types.replace("</Types>", more))), ...sheets])
   },
   "8 MiB of one formula": () => {

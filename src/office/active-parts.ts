@@ -2,101 +2,86 @@
 // deployment's own decision (policy.ts). Looked for as far as reading costs little; docs/documents.md has the limits.
 import type { Archive } from "./archive.ts"
 import type { ContentTypes } from "./content-types.ts"
-import { DocumentFault, type FaultReason, inPart } from "./fault.ts"
-import { fieldFaults } from "./fields.ts"
-import { connectionFaults, formulaFaults, linkFaults } from "./formulas.ts"
-import { attributeOf, findTags, tagPattern, withoutInterruptions } from "./markup.ts"
+import { DocumentFault, inPart } from "./fault.ts"
+import { linkFaults } from "./formulas.ts"
+import { misusedLinkFaults } from "./hyperlinks.ts"
+import { type Faults, looksFor, ribbonFaults } from "./looks.ts"
+import { withoutInterruptions } from "./markup.ts"
 import { type DocumentPolicy, isForbidden } from "./policy.ts"
+import { decodeLoosely, refuseDoctype } from "./prolog.ts"
 import { decodeXml } from "./xml.ts"
 import { WORK_PER_PART, type Work } from "./work.ts"
 import type { ZipEntry } from "./zip-directory.ts"
 
-const western = new TextDecoder("windows-1252")
 const MAX_TEXT_BYTES = 8 * 1024 * 1024
 
-/** Parts that say no more of themselves: anything may be in them, also what is no XML, e.g. what macOS adds. */
-const ANY_XML = /^(?:application|text)\/xml$/
+/** What relationships say of parts: how they lead to them, and which of theirs are hyperlinks outside. */
+export type Related = { kinds: Map<ZipEntry, Set<string>>; hyperlinks: Map<ZipEntry, Set<string>> }
 
-type Look = { types: RegExp; faults: (text: string) => Iterable<FaultReason> }
-
-const BUTTON = tagPattern("hlinkClick", "hlinkHover", "hlinkMouseOver")
-/** Buttons of slides that start a program (ECMA-376 Part 1 section 20.1.2.2.35, action `ppaction://program`). */
-function* buttonFaults(text: string): Generator<FaultReason, void> {
-  if (!/ppaction|&/i.test(text)) return
-  for (const tag of findTags(text, BUTTON)) {
-    if (/^\s*ppaction:\/\/program/i.test(attributeOf(tag, "action"))) yield "program_action"
-  }
-}
-
-const RIBBON = /\s(?:on[A-Z]\w*|get[A-Z]\w*|loadImage)\s*=/
-/** A ribbon that calls back calls a macro, be it one of another file (MS-CUSTOMUI 2.2). */
-function* ribbonFaults(text: string): Generator<FaultReason, void> {
-  if (RIBBON.test(text)) yield "macro_enabled"
-}
-
-/** Parts of no declared kind may be any of these. */
-const looks: readonly Look[] = [
-  { types: /wordprocessingml\..*\+xml$|^(?:application|text)\/xml$/, faults: fieldFaults },
-  {
-    types: /spreadsheetml\.(?:sheet\.main|worksheet|chartsheet|dialogsheet|table)\+xml$|^(?:application|text)\/xml$/,
-    faults: formulaFaults,
-  },
-  { types: /spreadsheetml\.externallink\+xml$/, faults: linkFaults },
-  { types: /spreadsheetml\.connections\+xml$/, faults: connectionFaults },
-  { types: /presentationml\..*\+xml$|^(?:application|text)\/xml$/, faults: buttonFaults },
-]
+/** Types of OOXML itself; what else is there may be in any encoding, or no XML at all. */
+const isOwnXml = (type: string): boolean => type.endsWith("+xml")
 
 /**
  * Looks through all parts that can bring something along by their text.
- * @throws DocumentFault `dde`, `program_action`, `external_data`
+ * @throws DocumentFault `dde`, `program_action`, `external_data`, `external_relationship`, `add_in`
  */
 export async function refuseActiveParts(
   archive: Archive,
   types: ContentTypes,
+  related: Related,
   policy: DocumentPolicy,
   work: Work,
 ): Promise<void> {
   if (policy.dde && policy.externalRelationships) return
   for (const entry of archive.entries) {
     const type = types.typeOf(entry.name) ?? ""
-    const fitting = looks.filter((look) => look.types.test(type))
-    if (fitting.length === 0 || entry.isDirectory || !archive.canAfford(entry, MAX_TEXT_BYTES)) continue
+    const faults = looksFor(type, related.kinds.get(entry)).map((look): Faults => look.faults)
+    const hyperlinks = related.hyperlinks.get(entry)
+    if (hyperlinks !== undefined && !policy.externalRelationships) faults.push((text) => misusedLinkFaults(text, hyperlinks))
+    if (faults.length === 0 || entry.isDirectory || !archive.canAfford(entry, MAX_TEXT_BYTES)) continue
     if (work.remaining() < entry.plainBytes + WORK_PER_PART) continue
-    await refuseText(archive, entry, fitting, ANY_XML.test(type), policy, work)
+    await refuseText(archive, entry, faults, isOwnXml(type), policy, work)
   }
 }
 
 /** Looks at one part that a relationship has found, whatever it is declared as. */
 export const refuseRibbon = (archive: Archive, entry: ZipEntry, policy: DocumentPolicy, work: Work): Promise<void> =>
-  refuseText(archive, entry, [{ faults: ribbonFaults }], true, policy, work)
+  refuseText(archive, entry, [ribbonFaults], false, policy, work)
 
 /** The same for an external link of a workbook. */
 export const refuseProgramLink = (archive: Archive, entry: ZipEntry, policy: DocumentPolicy, work: Work): Promise<void> =>
-  refuseText(archive, entry, [{ faults: linkFaults }], false, policy, work)
+  refuseText(archive, entry, [linkFaults], true, policy, work)
 
-function readText(bytes: Uint8Array, isCustom: boolean): string {
+function readText(bytes: Uint8Array, isOwn: boolean): string {
+  if (isOwn) return withoutInterruptions(decodeXml(bytes))
+  let text: string
   try {
-    return withoutInterruptions(decodeXml(bytes))
-  } catch (error) {
-    // Tags and keywords are ASCII in every encoding that such a part may be in.
-    if (isCustom) return western.decode(bytes)
-    throw error
+    text = decodeXml(bytes)
+  } catch {
+    text = decodeLoosely(bytes)
+  }
+  try {
+    return withoutInterruptions(text)
+  } catch {
+    return text
   }
 }
 
 async function refuseText(
   archive: Archive,
   entry: ZipEntry,
-  looksAt: readonly Pick<Look, "faults">[],
-  isCustom: boolean,
+  looksAt: readonly Faults[],
+  isOwn: boolean,
   policy: DocumentPolicy,
   work: Work,
 ): Promise<void> {
   work.spend(entry.plainBytes)
   await inPart(entry.name, async () => {
-    const text = readText(await archive.read(entry, MAX_TEXT_BYTES), isCustom)
-    for (const { faults } of looksAt) {
-      for (const fault of faults(text)) if (isForbidden(policy, fault)) throw new DocumentFault(fault)
+    const bytes = await archive.read(entry, MAX_TEXT_BYTES)
+    refuseDoctype(bytes)
+    const text = readText(bytes, isOwn)
+    for (const faults of looksAt) {
+      for (const fault of faults(text, work)) if (isForbidden(policy, fault)) throw new DocumentFault(fault)
     }
   })
 }

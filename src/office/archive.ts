@@ -5,7 +5,7 @@ import { DocumentFault, inPart } from "./fault.ts"
 import { inflateExactly, inflateStart, requireChecksum } from "./inflate.ts"
 import { partKey, requireSafeNames } from "./part-name.ts"
 import { type ZipEntry, readDirectory } from "./zip-directory.ts"
-import { WORK_PER_ENTRY, WORK_PER_PART, type Work } from "./work.ts"
+import { WORK_PER_ENTRY, WORK_PER_PART, WORK_PER_START, type Work } from "./work.ts"
 import { type PlacedEntry, checkLocalHeader, placeEntries, slackBytes } from "./zip-layout.ts"
 
 const MIB = 1024 * 1024
@@ -16,6 +16,8 @@ const MAX_PROVEN_ENTRY_BYTES = 4 * MIB
 const MAX_PROVEN_BYTES = 16 * MIB
 /** Of a large archive, besides its directory. */
 const LARGE_BUDGET_BYTES = MIB - 96 * 1024
+/** Where no more than the beginning of a part matters: what precedes its root. */
+const START_BYTES = 256
 /** More relationship parts than this are paid for one by one: presentations of thousands of slides. */
 const FREE_PARTS = 1000
 const BYTES_FOR_EACH_PART = 1024
@@ -40,8 +42,11 @@ export type Archive = {
   readStart(entry: ZipEntry, rawBytes: number): Promise<Uint8Array<ArrayBuffer>>
   /** Does reading this part leave the budget whole? For what is looked into only where that costs little. */
   canAfford(entry: ZipEntry, maxBytes: number): boolean
-  /** Unpacks every entry that is small enough, if the whole archive is, and compares size and checksum. */
-  prove(): Promise<void>
+  /**
+   * Unpacks every entry that is small enough, if the whole archive is, and compares size and checksum.
+   * @param lookAt - what to make of a part that was not read before, or of the beginning of one that is too large
+   */
+  prove(lookAt: (entry: ZipEntry) => ((plain: Uint8Array) => void) | null): Promise<void>
 }
 
 const isRelationships = ({ name }: ZipEntry): boolean => name.toLowerCase().endsWith(".rels")
@@ -63,7 +68,8 @@ export async function openArchive(whole: ByteSource, work: Work, smallBytes = SM
   const budgetBytes = LARGE_BUDGET_BYTES + Math.max(0, parts - FREE_PARTS) * BYTES_FOR_EACH_PART
   const source = budgetedSource(whole, isSmall ? Number.POSITIVE_INFINITY : budgetBytes)
   const placed = placeEntries(directory)
-  const places = new Map(placed.map((place) => [place.entry, place]))
+  const places = new Map<ZipEntry, PlacedEntry>()
+  for (const place of placed) places.set(place.entry, place)
   const dataOffsets = new Map<ZipEntry, number>()
   const proven = new Set<ZipEntry>()
 
@@ -86,11 +92,18 @@ export async function openArchive(whole: ByteSource, work: Work, smallBytes = SM
     return plain
   }
 
+  async function readBeginning(entry: ZipEntry, rawBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+    work.spend(WORK_PER_START)
+    const raw = await source.read(await dataOffset(entry), Math.min(rawBytes, entry.compressedBytes))
+    return entry.method === 0 ? raw : inflateStart(raw, rawBytes * 1032)
+  }
+
   const suspicious = isSmall ? placed : placed.filter((place) => slackBytes(place) > UNSUSPICIOUS_SLACK_BYTES)
   if (!isSmall && suspicious.length > MAX_SUSPICIOUS) throw new DocumentFault("hidden_bytes")
   for (const place of suspicious) await check(place)
 
-  const byKey = new Map(entries.map((entry) => [partKey(entry.name), entry]))
+  const byKey = new Map<string, ZipEntry>()
+  for (const entry of entries) byKey.set(partKey(entry.name), entry)
   return {
     entries,
     find: (partName) => byKey.get(partKey(partName)),
@@ -99,24 +112,25 @@ export async function openArchive(whole: ByteSource, work: Work, smallBytes = SM
         if (entry.plainBytes > maxBytes || entry.compressedBytes > maxBytes) throw new DocumentFault("too_complex")
         return readEntry(entry)
       }),
-    readStart: (entry, rawBytes) =>
-      inPart(entry.name, async () => {
-        const raw = await source.read(await dataOffset(entry), Math.min(rawBytes, entry.compressedBytes))
-        return entry.method === 0 ? raw : inflateStart(raw, rawBytes * 1032)
-      }),
+    readStart: (entry, rawBytes) => inPart(entry.name, () => readBeginning(entry, rawBytes)),
     canAfford: (entry, maxBytes) =>
       Math.max(entry.plainBytes, entry.compressedBytes) <= maxBytes &&
       entry.compressedBytes + HEADER_ALLOWANCE_BYTES <= source.remainingBytes(),
-    async prove() {
+    async prove(lookAt) {
       if (!isSmall) return
       let provenBytes = 0
       for (const { entry } of placed) {
         if (proven.has(entry)) continue
         const sizeBytes = Math.max(entry.plainBytes, entry.compressedBytes)
         const fits = sizeBytes <= MAX_PROVEN_ENTRY_BYTES && provenBytes + sizeBytes <= MAX_PROVEN_BYTES
-        if (!fits || work.remaining() < WORK_PER_PART) continue
-        provenBytes += sizeBytes
-        await inPart(entry.name, () => readEntry(entry))
+        const look = lookAt(entry)
+        await inPart(entry.name, async () => {
+          if (fits && work.remaining() >= WORK_PER_PART) {
+            provenBytes += sizeBytes
+            const plain = await readEntry(entry)
+            look?.(plain)
+          } else if (look !== null && work.remaining() >= WORK_PER_START) look(await readBeginning(entry, START_BYTES))
+        })
       }
     },
   }

@@ -2,36 +2,62 @@
 // written app|topic!item, and functions that start one or fetch something. Nothing is evaluated.
 import type { FaultReason } from "./fault.ts"
 import { findTags, tagPattern, textOf } from "./markup.ts"
+import { WORK_PER_FORMULA, type Work } from "./work.ts"
 
-const TAG = tagPattern("f", "formula", "formula1", "formula2", "definedName", "calculatedColumnFormula", "totalsRowFormula")
+const TAG = tagPattern(["f", "formula", "formula1", "formula2", "definedName", "calculatedColumnFormula", "totalsRowFormula"])
 /** Without one of these no formula can be meant. */
-const SUSPICIOUS = /[|&]|dde|rtd|webservice|image/i
+const SUSPICIOUS = /[|&[\\]|\/\/|dde|rtd|webservice|image/i
 
-/** Texts, quoted names of sheets and columns of tables may hold any characters. */
-const QUOTED = /"(?:[^"]|"")*"|'(?:[^']|'')*'|\[[^[\]]*\]/g
+/**
+ * Texts, quoted names of sheets and columns of tables may hold any characters; in columns, an apostrophe escapes the next.
+ * A column that never ends is taken, too: each beginning within it would be tried to the end otherwise.
+ */
+const QUOTED = /"(?:[^"]|"")*"|'(?:[^']|'')*'|\[(?:'[^]|[^'[\]])*\]?/g
 const PROGRAM_FUNCTION = /(?<![\p{L}\p{N}_.])(?:_xlfn\.)?(?:dde|rtd)\s*\(/iu
 const FETCH_FUNCTION = /(?<![\p{L}\p{N}_.])(?:_xlfn\.)?(?:webservice|image)\s*\(/iu
 
+/** In no name of a sheet, but in every path; numbers in brackets stand for books that a relationship explains. */
+const PATH = /\\|\/\/|\[(?![0-9]+\])/
+const TEXT_OR_NAME = /"(?:[^"]|"")*"|('(?:[^']|'')*'|\[(?:'[^]|[^'[\]])*\]?)/g
+const QUOTED_SHEET = /'([^']*)'!/g
+const BARE_BOOK = /\[(?![0-9]+\])[^[\]]*\][\p{L}\p{N}_.]*!/u
+
+/** Another workbook by its path, which Excel itself writes as a number (section 18.17.2.3); other programs follow it, too. */
+function reachesBook(formula: string): boolean {
+  if (!formula.includes("!") || !PATH.test(formula)) return false
+  const references = formula.replaceAll(TEXT_OR_NAME, "$1").replaceAll("''", "")
+  for (const [, sheet = ""] of references.matchAll(QUOTED_SHEET)) if (PATH.test(sheet)) return true
+  return BARE_BOOK.test(references.replaceAll(/'[^']*'/g, "'"))
+}
+
+/** What the formulas of a chart do: references to a book say only where it once was, and nothing is called. */
+export function* chartFaults(text: string, work: Work): Generator<FaultReason, void> {
+  for (const fault of formulaFaults(text, work)) if (fault === "dde") yield fault
+}
+
 /** What the formulas of a part do that a policy may forbid. */
-export function* formulaFaults(text: string): Generator<FaultReason, void> {
+export function* formulaFaults(text: string, work: Work): Generator<FaultReason, void> {
   if (!SUSPICIOUS.test(text)) return
   for (const tag of findTags(text, TAG)) {
     if (!SUSPICIOUS.test(tag.text)) continue
-    const formula = textOf(tag).replaceAll(QUOTED, "")
+    if (work.remaining() < WORK_PER_FORMULA) return
+    work.spend(WORK_PER_FORMULA)
+    const whole = textOf(tag)
+    const formula = whole.replaceAll(QUOTED, "")
     if (formula.includes("|") || PROGRAM_FUNCTION.test(formula)) yield "dde"
-    else if (FETCH_FUNCTION.test(formula)) yield "external_data"
+    else if (FETCH_FUNCTION.test(formula) || reachesBook(whole)) yield "external_data"
   }
 }
 
-const LINK = tagPattern("ddeLink")
+const LINK = tagPattern(["ddeLink"])
 /** External links of workbooks that are links to programs (section 18.14.4). */
 export function* linkFaults(text: string): Generator<FaultReason, void> {
   for (const tag of findTags(text, LINK)) if (tag.localName === "ddeLink") yield "dde"
 }
 
-const CONNECTION = tagPattern("connection", "dbPr", "webPr", "textPr", "oledbPr", "dataFeedPr")
+const CONNECTION = tagPattern(["connection", "dbPr", "webPr", "textPr", "olapPr", "oledbPr", "dataFeedPr"])
 /** Attributes that lead somewhere (section 18.13, MS-XLSX 2.4.79 to 2.4.85). */
-const LEADS = /\s(?:[^\s=:]+:)?(?:url|sourceFile|odcFile|connection)\s*=\s*(?:"([^"]*)"|'([^']*)')/gu
+const LEADS = /\s(?:[^\s=:]+:)?(?:url|sourceFile|odcFile|connection|localConnection)\s*=\s*(?:"([^"]*)"|'([^']*)')/gu
 /** What a workbook calls its own data model. */
 const OWN_MODEL = "Data Model Connection"
 

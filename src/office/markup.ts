@@ -1,25 +1,77 @@
 // Tags out of a large part without building anything of the rest: one pass over its text for the few names that are
-// asked for. Not a parser: it finds what a lenient reader could take for such a tag, whatever is around it.
+// asked for. Not a parser: it finds what any reader could take for such a tag, whatever is around it.
 import { DocumentFault } from "./fault.ts"
-import { ATTRIBUTES, expandReferences, parseAttributes } from "./xml.ts"
+import { expandReferences } from "./xml.ts"
 
-/** A start tag, or a tag without content, and the text up to the next tag. */
-export type Tag = { localName: string; attributes: string; text: string }
+/** A tag and the text up to the next one; of tags that hold nothing but text, all of it. */
+export type Tag = { localName: string; isEnd: boolean; isEmpty: boolean; attributes: string; text: string }
 
-/** A pattern for the tags of these local names, with any prefix. */
-export const tagPattern = (...localNames: string[]): RegExp =>
-  new RegExp(String.raw`<(?:[^\s<>/:]+:)?(${localNames.join("|")})(${ATTRIBUTES})\s*/?>([^<]*)`, "gu")
+/** White space of XML (section 2.3), which is less than that of patterns: other blanks may stand in names. */
+const S = "[ \\t\\r\\n]"
+/** Names as they may be, and more: which letters are allowed differs between editions of XML. */
+const ANY_NAME = "[^ \\t\\r\\n=<>\"'/]+"
+const ATTRIBUTES = String.raw`(?:${S}+${ANY_NAME}${S}*=${S}*(?:"[^"<]*"|'[^'<]*'))*`
+const PREFIX = "(?:[^ \\t\\r\\n<>/:]+:)?"
+const ATTRIBUTE = new RegExp(String.raw`${S}(?:[^ \t\r\n=<>"'/:]+:)?([^ \t\r\n=<>"'/:]+)${S}*=${S}*(?:"([^"]*)"|'([^']*)')`, "g")
 
-export function* findTags(text: string, pattern: RegExp): Generator<Tag, void> {
-  for (const [, localName = "", attributes = "", content = ""] of text.matchAll(pattern)) {
-    yield { localName, attributes, text: content }
-  }
+/** A pattern for the start tags of these local names, with any prefix, and for the end tags of those. */
+export function tagPattern(localNames: readonly string[], ended: readonly string[] = []): RegExp {
+  const start = String.raw`<${PREFIX}(${localNames.join("|")})(${ATTRIBUTES})${S}*(/?)>([^<]*)(?=(<[^/])?)`
+  const end = String.raw`</${PREFIX}(${ended.join("|")})${S}*>`
+  return new RegExp(ended.length === 0 ? start : `${start}|${end}`, "g")
 }
 
-/** The value of an attribute, whatever its prefix; "" where there is none. */
+/** Elements of nothing but text. Others within them are ignored or not, as a reader knows them or not. */
+const TEXT =
+  /^(?:instrText|delInstrText|delText|t|f|formula[12]?|definedName|calculatedColumnFormula|totalsRowFormula|connectString)$/
+const ANY_TAG = /<(?:[^<>"']|"[^"]*"|'[^']*')*>/g
+
+export function* findTags(text: string, pattern: RegExp): Generator<Tag, void> {
+  let open: { tag: Tag; from: number } | null = null
+  for (const { 0: all, 1: localName, 2: attributes = "", 3: slash, 4: content = "", 5: child, 6: ended, index } of text.matchAll(
+    pattern,
+  )) {
+    if (open !== null) yield withAllText(open.tag, text.slice(open.from, index))
+    open = null
+    const tag = {
+      localName: localName ?? ended ?? "",
+      isEnd: localName === undefined,
+      isEmpty: slash === "/",
+      attributes,
+      text: content,
+    }
+    if (child !== undefined && !tag.isEmpty && TEXT.test(tag.localName)) open = { tag, from: index + all.length }
+    else yield tag
+  }
+  if (open !== null) yield withAllText(open.tag, text.slice(open.from))
+}
+
+const ends = new Map<string, RegExp>()
+function endOf(localName: string): RegExp {
+  const known = ends.get(localName) ?? new RegExp(`</${PREFIX}${localName}${S}*>`)
+  ends.set(localName, known)
+  return known
+}
+
+/** With what stands behind other elements, up to its own end; they are not to divide a word. */
+function withAllText(tag: Tag, rest: string): Tag {
+  const end = rest.search(endOf(tag.localName))
+  return { ...tag, text: tag.text + (end < 0 ? rest : rest.slice(0, end)).replaceAll(ANY_TAG, "") }
+}
+
+/**
+ * The value of an attribute, whatever its prefix; "" where there is none.
+ * @throws DocumentFault `bad_xml` when there are several that differ: readers would choose by their namespaces
+ */
 export function attributeOf({ attributes }: Tag, localName: string): string {
-  const found = [...parseAttributes(attributes)].find(([name]) => name.slice(name.indexOf(":") + 1) === localName)
-  return found?.[1] ?? ""
+  let value: string | undefined
+  for (const [, name, double, single] of attributes.matchAll(ATTRIBUTE)) {
+    if (name !== localName) continue
+    const found = expandReferences(double ?? single ?? "")
+    if (value !== undefined && value !== found) throw new DocumentFault("bad_xml")
+    value = found
+  }
+  return value ?? ""
 }
 
 /** The text behind a tag as it is meant. */

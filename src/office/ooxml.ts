@@ -13,7 +13,8 @@ import {
   mainRoots,
 } from "./document-type.ts"
 import { DocumentFault, type FaultReason, inPart } from "./fault.ts"
-import { refuseActiveParts, refuseProgramLink, refuseRibbon } from "./active-parts.ts"
+import { type Related, refuseActiveParts, refuseProgramLink, refuseRibbon } from "./active-parts.ts"
+import { looksFor } from "./looks.ts"
 import { faultOfStart, kindOfArchive } from "./other-formats.ts"
 import { type DocumentPolicy, EVERYTHING_ALLOWED, STRICTEST_POLICY, partFault, refuseFault, relationshipFault } from "./policy.ts"
 import {
@@ -21,9 +22,12 @@ import {
   type Relationship,
   isRelationshipPart,
   parseRelationships,
+  relationshipsOf,
   resolveTarget,
   sourceOf,
 } from "./relationships.ts"
+import { partKey } from "./part-name.ts"
+import { refuseDoctype } from "./prolog.ts"
 import { parseXml } from "./xml.ts"
 import { type Work, createWork } from "./work.ts"
 import type { ZipEntry } from "./zip-directory.ts"
@@ -43,6 +47,8 @@ const MAX_CONTENT_TYPES_BYTES = 8 * 1024 * 1024
 /** A page of thousands of links. */
 const MAX_RELATIONSHIPS_BYTES = 4 * 1024 * 1024
 const MAIN_START_BYTES = 4096
+/** All XML but pictures (SVG), which editors write with one, and imported web pages. */
+const MAY_HAVE_DOCTYPE = /^(?!image\/|application\/xhtml).*[+/]xml$|vmldrawing$/
 /** Items that are no parts: what Office leaves behind when it saves in place, and what macOS adds to archives. */
 const NO_PART = /^(?:\[trash\]\/|__MACOSX\/)|(?:^|\/)\.DS_Store$/
 /** Pictures, which OnlyOffice does not always declare, and relationships, which are known by their name alone. */
@@ -77,11 +83,15 @@ async function checkPackage(archive: Archive, policy: DocumentPolicy, work: Work
   const { type, mainPart } = await findMainPart(archive, types, work)
   // Everything that says what it is wins over everything that says what is inside: a macro document is told so.
   checkParts(archive, types, policy, mainPart)
-  await checkRelationships(archive, types, policy, work)
+  const related = await checkRelationships(archive, types, policy, work)
   await checkMainRoot(archive, mainPart, type)
   await checkEmbeddedPackages(archive, types, work)
-  await refuseActiveParts(archive, types, policy, work)
-  await archive.prove()
+  await refuseActiveParts(archive, types, related, policy, work)
+  await archive.prove((entry) => {
+    const partType = types.typeOf(entry.name) ?? ""
+    const isXml = MAY_HAVE_DOCTYPE.test(partType) || looksFor(partType, related.kinds.get(entry)).length > 0
+    return isXml ? refuseDoctype : null
+  })
   return type
 }
 
@@ -125,7 +135,8 @@ function checkParts(archive: Archive, types: ContentTypes, policy: DocumentPolic
   for (const entry of archive.entries) {
     if (entry.isDirectory || entry === archive.find(CONTENT_TYPES_PART)) continue
     const type = types.typeOf(entry.name)
-    if (isMacroName(entry.name) || (type !== undefined && isMacroType(type))) throw new DocumentFault("macro_enabled", entry.name)
+    if (isMacroName(partKey(entry.name)) || (type !== undefined && isMacroType(type)))
+      throw new DocumentFault("macro_enabled", entry.name)
     if (NO_PART.test(entry.name)) continue
     if (type === undefined) {
       if (NEEDS_NO_TYPE.test(entry.name)) continue
@@ -136,10 +147,13 @@ function checkParts(archive: Archive, types: ContentTypes, policy: DocumentPolic
   }
 }
 
-async function checkRelationships(archive: Archive, types: ContentTypes, policy: DocumentPolicy, work: Work): Promise<void> {
+/** Holds all relationships against the policy. */
+async function checkRelationships(archive: Archive, types: ContentTypes, policy: DocumentPolicy, work: Work): Promise<Related> {
+  const related: Related = { kinds: new Map(), hyperlinks: new Map() }
   for (const entry of archive.entries) {
     if (!isRelationshipPart(entry.name)) continue
     const source = sourceOf(entry.name)
+    const sourcePart = archive.find(source)
     for (const relationship of await readRelationships(archive, entry, work)) {
       const target = relationship.isExternal ? null : resolveTarget(source, relationship.target)
       const part = target === null ? undefined : archive.find(target)
@@ -148,15 +162,37 @@ async function checkRelationships(archive: Archive, types: ContentTypes, policy:
       // What claims to be inside and leads outside is taken at its target.
       const isExternal = relationship.isExternal || target === null
       refuseFault(policy, relationshipFault({ ...relationship, isExternal }, targetType), entry.name)
+      if (isExternal && sourcePart !== undefined) addTo(related.hyperlinks, sourcePart, relationship.id)
       if (part === undefined) continue
+      addTo(related.kinds, part, relationship.kind)
       if (relationship.kind === "externallink" && !policy.dde) await refuseProgramLink(archive, part, policy, work)
       if (RIBBON_KINDS.includes(relationship.kind)) await refuseRibbon(archive, part, policy, work)
+      if (relationship.kind === "afchunk" && targetType === "text/plain") await refuseOtherText(archive, part, policy)
     }
   }
+  return related
+}
+
+function addTo(all: Map<ZipEntry, Set<string>>, entry: ZipEntry, value: string): void {
+  const known = all.get(entry)
+  if (known === undefined) all.set(entry, new Set([value]))
+  else known.add(value)
 }
 
 /** Ribbons, and what people have added to theirs (MS-CUSTOMUI 2.1). */
 const RIBBON_KINDS = ["extensibility", "usercustomization"]
+
+/** What is imported as plain text must be that: programs look at the content, too. */
+async function refuseOtherText(archive: Archive, part: ZipEntry, policy: DocumentPolicy): Promise<void> {
+  const start = await archive.readStart(part, CHUNK_START_BYTES)
+  const fault = await faultOfStart(memorySource(start))
+  const isText = fault === "empty_file" || (fault === "not_a_zip" && !OTHER_TEXT.test(new TextDecoder().decode(start)))
+  if (!isText) refuseFault(policy, "embedded_object", part.name)
+}
+
+const CHUNK_START_BYTES = 512
+/** A web page, one with its pictures in one file, or rich text behind blanks. */
+const OTHER_TEXT = /^\s*(?:<|\{\\rtf|mime-version:|content-type:|from:)/i
 
 const MAX_EMBEDDED_BYTES = 4 * 1024 * 1024
 const MAX_ALL_EMBEDDED_BYTES = 16 * 1024 * 1024
@@ -189,7 +225,9 @@ async function faultOfPackage(source: ByteSource, work: Work): Promise<FaultReas
     const types = await readContentTypes(archive, work)
     const { mainPart } = await findMainPart(archive, types, work)
     checkParts(archive, types, EVERYTHING_ALLOWED, mainPart)
-    return null
+    const entry = archive.find(relationshipsOf(mainPart.name))
+    const relationships = entry === undefined ? [] : await readRelationships(archive, entry, work)
+    return relationships.some(({ kind }) => isMacroRelationship(kind)) ? "macro_enabled" : null
   } catch (error) {
     if (error instanceof DocumentFault) return error.reason
     throw error

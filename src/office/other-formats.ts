@@ -46,15 +46,15 @@ const MAX_MIMETYPE_BYTES = 256
 
 /** What an archive is that has no content types. */
 export async function kindOfArchive(archive: Archive): Promise<DocumentFault> {
-  const names = new Set(archive.entries.map(({ name }) => name))
+  const has = (name: string): boolean => archive.find(name)?.name === name
   const mimetype = archive.find("mimetype")
   if (mimetype !== undefined && mimetype.plainBytes <= MAX_MIMETYPE_BYTES) {
     const type = new TextDecoder().decode(await archive.read(mimetype, 2 * MAX_MIMETYPE_BYTES))
     if (type.startsWith("application/epub+zip")) return new DocumentFault("epub", mimetype.name)
     if (type.startsWith("application/vnd.oasis.opendocument.")) return new DocumentFault("open_document", mimetype.name)
   }
-  if (names.has("AndroidManifest.xml")) return new DocumentFault("android_package", "AndroidManifest.xml")
-  if (names.has("META-INF/MANIFEST.MF")) return new DocumentFault("java_archive", "META-INF/MANIFEST.MF")
+  if (has("AndroidManifest.xml")) return new DocumentFault("android_package", "AndroidManifest.xml")
+  if (has("META-INF/MANIFEST.MF")) return new DocumentFault("java_archive", "META-INF/MANIFEST.MF")
   const iwork = archive.entries.find(({ name }) => /^Index(?:\.zip$|\/.*\.iwa$)/.test(name))
   return iwork === undefined ? new DocumentFault("zip_archive") : new DocumentFault("iwork", iwork.name)
 }

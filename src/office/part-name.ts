@@ -16,11 +16,14 @@ export function decodeEntryName(bytes: Uint8Array, isFlaggedUtf8: boolean): stri
   }
 }
 
+const SPELLED_OTHERWISE = /[%\\A-Z]/
+
 /**
  * What makes two names the same part: without regard to ASCII case, percent-encoded or not (section 6.2.2.3);
  * some old writers put backslashes.
  */
 export function partKey(name: string): string {
+  if (!SPELLED_OTHERWISE.test(name)) return name
   let decoded = name
   try {
     decoded = name.includes("%") ? decodeURIComponent(name) : name
@@ -38,6 +41,9 @@ const BEYOND_ASCII = /[^ -~]/
 const MAX_NAME_CHARS = 1024
 /** Never names of parts, and dangerous for whoever keeps names as keys of objects. */
 const OBJECT_KEYS = new Set(["__proto__", "constructor", "prototype", "tostring", "valueof", "hasownproperty"])
+const OBJECT_KEY = new RegExp(`(?:^|/)(?:${[...OBJECT_KEYS].join("|")})(?:/|$)`)
+/** Nearly all names: nothing in them could lead astray, or be spelled otherwise. */
+const PLAIN_NAME = /^[a-z0-9_-]{1,60}(?:\/[a-z0-9_-]{1,60}){0,9}(?:\.[a-z0-9_-]{1,60}){0,3}$/
 /** A part cut into interleaved pieces (section 7.2.4), which Office does not read. */
 const PIECE = /\/\[\d+\](?:\.last)?\.piece$/
 
@@ -49,6 +55,11 @@ const PIECE = /\/\[\d+\](?:\.last)?\.piece$/
 export function requireSafeNames(names: Iterable<string>): void {
   const seen = new Set<string>()
   for (const name of names) {
+    if (PLAIN_NAME.test(name) && !OBJECT_KEY.test(name)) {
+      if (seen.has(name)) throw new DocumentFault("duplicate_name", name)
+      seen.add(name)
+      continue
+    }
     const key = partKey(name)
     const segments = key.replace(/\/$/, "").split("/")
     const isUnsafe =

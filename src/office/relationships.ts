@@ -7,6 +7,8 @@ export const PACKAGE_RELATIONSHIPS = "_rels/.rels"
 const NAMESPACE = "http://schemas.openxmlformats.org/package/2006/relationships"
 
 export type Relationship = {
+  /** What its part calls it. */
+  id: string
   /** The last segment of its type, in lower case: transitional and strict types differ only before it. */
   kind: string
   target: string
@@ -30,6 +32,7 @@ export function parseRelationships(bytes: Uint8Array): Relationship[] {
     const type = (attributes.get("Type") ?? "").trim()
     const mode = attributes.get("TargetMode") ?? "Internal"
     found.push({
+      id: attributes.get("Id") ?? "",
       kind: type.slice(type.lastIndexOf("/") + 1).toLowerCase(),
       target: attributes.get("Target") ?? "",
       isExternal: mode !== "Internal",
@@ -45,8 +48,23 @@ export function sourceOf(relationshipPart: string): string {
   return folder + key.slice(key.lastIndexOf("/") + 1, -".rels".length)
 }
 
+/** The relationship part of this part. */
+export const relationshipsOf = (part: string): string => part.replace(/[^/]*$/, "_rels/$&.rels")
+
+/** Nearly all targets, which need no more than their folders counted. */
+const PLAIN_TARGET = /^(?:\.\.\/)*[\w-][\w.-]*(?:\/[\w-][\w.-]*)*$/
+const PLAIN_SOURCE = /^(?:[\w-][\w.-]*\/)*[\w.-]*$/
+
 /** Where a target inside the package leads (RFC 3986 section 5.2), as a part name; null for nowhere. */
 export function resolveTarget(sourcePart: string, target: string): string | null {
+  if (!PLAIN_TARGET.test(target) || !PLAIN_SOURCE.test(sourcePart)) return resolveAnyTarget(sourcePart, target)
+  let folder = sourcePart.slice(0, sourcePart.lastIndexOf("/") + 1)
+  let at = 0
+  for (; target.startsWith("../", at); at += 3) folder = folder.slice(0, folder.lastIndexOf("/", folder.length - 2) + 1)
+  return folder + target.slice(at)
+}
+
+export function resolveAnyTarget(sourcePart: string, target: string): string | null {
   const base = `pack:///${sourcePart.split("/").map(encodeURIComponent).join("/")}`
   const url = URL.parse(target.replaceAll("\\", "/"), base)
   return url?.protocol === "pack:" && url.host === "" ? url.pathname.replace(/^\/+/, "") : null

@@ -7,6 +7,10 @@ const LIMIT = 20 * 1024 * 1024
 export const WORK_PER_ENTRY = 200
 /** Reading a part, however short. */
 export const WORK_PER_PART = 1000
+/** Unpacking the beginning of one, which may be a thousand times as long as what is read of it. */
+export const WORK_PER_START = 10_000
+/** Looking at a formula that could be one of those that reach outside. */
+export const WORK_PER_FORMULA = 30
 
 export type Work = {
   /** @throws DocumentFault `too_complex` when it is more than is left */

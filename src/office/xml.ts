@@ -19,7 +19,7 @@ const WESTERN = /^(?:iso-8859-1|windows-1252)$/i
 const Q = (pattern: string): string => `(?:"${pattern}"|'${pattern}')`
 /** The whole declaration (XML 1.0 section 2.8): a reader that finds another encoding in it would read another text. */
 const DECLARATION = new RegExp(
-  String.raw`^<\?xml\s+version\s*=\s*${Q(String.raw`1\.\d`)}(?:\s+encoding\s*=\s*(${Q("[^\"'<>]*")}))?(?:\s+standalone\s*=\s*${Q("(?:yes|no)")})?\s*\?>`,
+  String.raw`^<\?xml\s+version\s*=\s*${Q(String.raw`1\.0`)}(?:\s+encoding\s*=\s*(${Q("[^\"'<>]*")}))?(?:\s+standalone\s*=\s*${Q("(?:yes|no)")})?\s*\?>`,
 )
 const DECLARATION_START = /^<\?xml\s/
 /** A declaration is read from so many bytes; one that is longer is refused. */
@@ -34,16 +34,20 @@ export function decodeXml(bytes: Uint8Array, isWhole = true): string {
   const isLittle = (a === 0xff && b === 0xfe) || (a === 0x3c && b === 0)
   const isBig = (a === 0xfe && b === 0xff) || (a === 0 && b === 0x3c)
   const isWide = isLittle || isBig
+  const isMarked = a === 0xef && b === 0xbb && bytes[2] === 0xbf
   const start = new TextDecoder(isLittle ? "utf-16le" : isBig ? "utf-16be" : "windows-1252").decode(
     bytes.subarray(0, MAX_DECLARATION_BYTES * (isWide ? 2 : 1)),
   )
   const declared = declaredEncoding(start.replace(/^\u00ef\u00bb\u00bf/, ""))
-  const encoding = isLittle ? "utf-16le" : isBig ? "utf-16be" : WESTERN.test(declared) ? "windows-1252" : "utf-8"
+  const encoding = isLittle ? "utf-16le" : isBig ? "utf-16be" : WESTERN.test(declared) && !isMarked ? "windows-1252" : "utf-8"
   try {
-    return new TextDecoder(encoding, { fatal: true, ignoreBOM: false }).decode(bytes, { stream: !isWhole })
+    const text = new TextDecoder(encoding, { fatal: true, ignoreBOM: false }).decode(bytes, { stream: !isWhole })
+    // In no XML (section 2.2), but in UTF-32, where it divides all words.
+    if (!text.includes("\0")) return text
   } catch {
-    throw new DocumentFault("bad_xml")
+    // Not in the encoding that it says.
   }
+  throw new DocumentFault("bad_xml")
 }
 
 function declaredEncoding(start: string): string {
@@ -55,8 +59,7 @@ function declaredEncoding(start: string): string {
 }
 
 const NAME = String.raw`[\p{L}_][\p{L}\p{N}_.\-]*(?::[\p{L}_][\p{L}\p{N}_.\-]*)?`
-/** All attributes of a tag, as a pattern. */
-export const ATTRIBUTES = String.raw`(?:\s+${NAME}\s*=\s*(?:"[^"<]*"|'[^'<]*'))*`
+const ATTRIBUTES = String.raw`(?:\s+${NAME}\s*=\s*(?:"[^"<]*"|'[^'<]*'))*`
 const START_TAG = new RegExp(String.raw`<(${NAME})(${ATTRIBUTES})\s*(/?)>`, "uy")
 const END_TAG = new RegExp(String.raw`</(${NAME})\s*>`, "uy")
 const ATTRIBUTE = new RegExp(String.raw`(${NAME})\s*=\s*(?:"([^"]*)"|'([^']*)')`, "gu")
@@ -86,7 +89,7 @@ export function* parseXml(bytes: Uint8Array, isWhole = true): Generator<XmlEleme
       if ((open.length === 0 && count > 0) || open.length > MAX_DEPTH) throw new DocumentFault("bad_xml")
       count++
       const attributes = parseAttributes(attributeText)
-      const scope = innerScope(scopes.at(-1), attributes)
+      const scope = attributeText.includes("xmlns") ? innerScope(scopes.at(-1), attributes) : (scopes.at(-1) ?? NO_SCOPE)
       const colon = name.indexOf(":")
       const namespace = scope.get(name.slice(0, Math.max(0, colon)))
       yield { localName: name.slice(colon + 1), depth: open.length, namespace, attributes }
@@ -113,10 +116,11 @@ export function* parseXml(bytes: Uint8Array, isWhole = true): Generator<XmlEleme
 
 /** Prefix → namespace; the default namespace is that of the prefix "". */
 type Scope = ReadonlyMap<string, string>
+const NO_SCOPE: Scope = new Map()
 
 function innerScope(outer: Scope | undefined, attributes: ReadonlyMap<string, string>): Scope {
   const declared = [...attributes].filter(([name]) => name === "xmlns" || name.startsWith("xmlns:"))
-  if (declared.length === 0) return outer ?? new Map<string, string>()
+  if (declared.length === 0) return outer ?? NO_SCOPE
   if (declared.length + (outer?.size ?? 0) > MAX_PREFIXES) throw new DocumentFault("bad_xml")
   return new Map([...(outer ?? []), ...declared.map(([name, value]): [string, string] => [name.slice("xmlns:".length), value])])
 }
@@ -127,7 +131,7 @@ function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | n
 }
 
 /** @param text - attributes that ATTRIBUTES has matched */
-export function parseAttributes(text: string): Map<string, string> {
+function parseAttributes(text: string): Map<string, string> {
   const attributes = new Map<string, string>()
   for (const [, name = "", double, single] of text.matchAll(ATTRIBUTE)) {
     if (attributes.has(name)) throw new DocumentFault("bad_xml")
@@ -146,6 +150,7 @@ const PREDEFINED = new Map([
 
 /** @throws DocumentFault `bad_xml` for an entity that XML does not predefine */
 export function expandReferences(value: string): string {
+  if (!value.includes("&")) return value
   return value.replaceAll(/&([^;&]*);?/g, (_, name: string) => {
     const number = /^#(?:x([0-9A-Fa-f]{1,6})|([0-9]{1,7}))$/.exec(name)
     const codePoint =

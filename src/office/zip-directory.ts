@@ -31,7 +31,7 @@ const DESCRIPTOR_FLAG = 0x0008
 const UTF8_FLAG = 0x0800
 const PATCH_FLAG = 0x0020
 /** Of the standard so far (APPNOTE 4.4.3.2: 6.3); readers refuse what needs a later one. */
-const MAX_VERSION_NEEDED = 63
+export const MAX_VERSION_NEEDED = 63
 const STORED = 0
 const DEFLATED = 8
 const AES_METHOD = 99
@@ -91,8 +91,11 @@ function parseEntry(header: DataView, nameBytes: Uint8Array, extraBytes: Uint8Ar
   return { name, nameBytes, isDirectory, hasDescriptor, method, crc32: header.getUint32(16, true), ...sizes }
 }
 
+const NO_FIELDS: ReadonlyMap<number, Uint8Array> = new Map()
+
 /** Extra fields by id (APPNOTE 4.5). Fewer than four bytes at the end are padding, as alignment tools leave it. */
-export function parseExtraFields(bytes: Uint8Array, name: string): Map<number, Uint8Array> {
+export function parseExtraFields(bytes: Uint8Array, name: string): ReadonlyMap<number, Uint8Array> {
+  if (bytes.length === 0) return NO_FIELDS
   const data = view(bytes)
   const fields = new Map<number, Uint8Array>()
   for (let at = 0; at + 4 <= bytes.length;) {
@@ -119,11 +122,13 @@ export function saysTheSame(field: DataView, expected: readonly number[]): boole
   return expected.every((value, i) => 8 * i + 8 > field.byteLength || uint64(field, 8 * i) === value)
 }
 
+const NO_BYTES = new Uint8Array(0)
+
 type Sizes = Pick<ZipEntry, "compressedBytes" | "plainBytes" | "headerOffset">
 
 /** The Zip64 field (APPNOTE 4.5.3) holds, in this order, only those values that are all ones outside. */
 function applyZip64(header: DataView, field: Uint8Array | undefined, name: string): Sizes {
-  const data = view(field ?? new Uint8Array(0))
+  const data = view(field ?? NO_BYTES)
   let at = 0
   const take = (value: number): number => {
     if (value !== ALL_ONES_32) return value

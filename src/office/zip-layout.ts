@@ -4,7 +4,7 @@
 import { uint64, view } from "./binary.ts"
 import type { ByteSource } from "./byte-source.ts"
 import { DocumentFault } from "./fault.ts"
-import { type ZipDirectory, type ZipEntry, parseExtraFields, saysTheSame } from "./zip-directory.ts"
+import { type ZipDirectory, type ZipEntry, MAX_VERSION_NEEDED, parseExtraFields, saysTheSame } from "./zip-directory.ts"
 
 const LOCAL_HEADER = 0x04034b50
 const LOCAL_BYTES = 30
@@ -16,8 +16,7 @@ const DESCRIPTOR_FLAG = 0x0008
 const EXTRA_ZIP64 = 0x0001
 const EXTRA_UNICODE_PATH = 0x7075
 const ALL_ONES_32 = 0xffffffff
-
-const NO_FIELDS: ReadonlyMap<number, Uint8Array> = new Map()
+const NO_BYTES = new Uint8Array(0)
 
 /** An entry with the bytes that are its own: from its header to the next entry or the directory. */
 export type PlacedEntry = { entry: ZipEntry; endOffset: number }
@@ -56,12 +55,13 @@ export async function checkLocalHeader(source: ByteSource, placed: PlacedEntry):
   const flags = data.getUint16(6, true)
   const hasSameName =
     data.getUint16(26, true) === entry.nameBytes.length && entry.nameBytes.every((byte, i) => byte === header[LOCAL_BYTES + i])
-  if ((flags & ENCRYPTION_FLAGS) !== 0 || !hasSameName) throw differs()
+  const isTooNew = (data.getUint16(4, true) & 0xff) > MAX_VERSION_NEEDED
+  if ((flags & ENCRYPTION_FLAGS) !== 0 || isTooNew || !hasSameName) throw differs()
   const extraBytes = data.getUint16(28, true)
   const slack = slackBytes(placed)
   if (extraBytes > slack) throw new DocumentFault("overlapping_entries", entry.name)
   const extraOffset = entry.headerOffset + LOCAL_BYTES + entry.nameBytes.length
-  const extra = extraBytes === 0 ? NO_FIELDS : parseExtraFields(await source.read(extraOffset, extraBytes), entry.name)
+  const extra = parseExtraFields(extraBytes === 0 ? NO_BYTES : await source.read(extraOffset, extraBytes), entry.name)
   const secondName = extra.get(EXTRA_UNICODE_PATH)?.subarray(5)
   if (secondName !== undefined && !isEqual(secondName, entry.nameBytes)) throw differs()
   const hasDescriptor = (flags & DESCRIPTOR_FLAG) !== 0
@@ -84,7 +84,7 @@ type Sizes = Pick<ZipEntry, "crc32" | "compressedBytes" | "plainBytes">
 function localSizes(header: DataView, zip64: Uint8Array | undefined): Sizes {
   const plainBytes = header.getUint32(22, true)
   const compressedBytes = header.getUint32(18, true)
-  const field = view(zip64 ?? new Uint8Array(0))
+  const field = view(zip64 ?? NO_BYTES)
   // In a local header the field holds both or none (APPNOTE 4.5.3).
   const isLong = (plainBytes === ALL_ONES_32 || compressedBytes === ALL_ONES_32) && field.byteLength >= 16
   return {

@@ -1,49 +1,11 @@
 // What a document would do when it is opened, found in the text of its parts. Every refused one has a twin that differs
 // only in the one thing and is taken, and is taken itself where the deployment allows it.
 import { describe, expect, it } from "vitest"
-import { memorySource } from "../../src/office/byte-source.ts"
-import type { DocumentType } from "../../src/office/document-type.ts"
-import type { FaultReason } from "../../src/office/fault.ts"
-import { checkDocument } from "../../src/office/ooxml.ts"
-import { type DocumentPolicy, EVERYTHING_ALLOWED, STRICTEST_POLICY } from "../../src/office/policy.ts"
-import {
-  CONTENT_TYPES,
-  MAIN_PARTS,
-  MAIN_TYPES,
-  type TestRelationship,
-  contentTypes,
-  minimalParts,
-  relationships,
-  zipOf,
-} from "../support/documents.ts"
+import { EVERYTHING_ALLOWED, STRICTEST_POLICY } from "../../src/office/policy.ts"
+import { type Parts, checkParts, expectPolicy, withPart } from "../support/document-policy.ts"
+import { CONTENT_TYPES, MAIN_PARTS, MAIN_TYPES, contentTypes, minimalParts, relationships, zipOf } from "../support/documents.ts"
 
-type Parts = Record<string, string | Uint8Array>
-const check = (parts: Parts, type: DocumentType = "docx", policy?: DocumentPolicy) =>
-  checkDocument(memorySource(zipOf(parts)), type, policy)
-
-/** Refused for this; taken with only the permission given; and its twin is taken without. */
-async function expectPolicy(
-  type: DocumentType,
-  parts: Parts,
-  twin: Parts,
-  permission: keyof DocumentPolicy,
-  reason: FaultReason,
-): Promise<void> {
-  expect(await check(twin, type), "the twin").toEqual({ fault: null })
-  expect(await check(parts, type)).toMatchObject({ fault: reason })
-  expect(await check(parts, type, { ...EVERYTHING_ALLOWED, [permission]: false })).toMatchObject({ fault: reason })
-  expect(await check(parts, type, { ...STRICTEST_POLICY, [permission]: true })).toEqual({ fault: null })
-}
-
-/** One more part of this type, and a relationship to it. */
-function withPart(base: Parts, name: string, type: string, content: string, relationship?: TestRelationship): Parts {
-  const declared = String(base[CONTENT_TYPES]).replace(
-    "</Types>",
-    `<Override PartName="/${name}" ContentType="${type}"/></Types>`,
-  )
-  const relation = relationship === undefined ? {} : { "_rels/part0.xml.rels": relationships(relationship) }
-  return { ...base, [CONTENT_TYPES]: declared, [name]: content, ...relation }
-}
+const check = checkParts
 
 const NS = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 const OFFICE_TYPE = "application/vnd.openxmlformats-officedocument"

@@ -50,6 +50,11 @@ describe("G5, G7, G8, G10, G11, G13, G14, G16: an archive", () => {
       genuine.map((entry) => ({ ...entry, descriptor })),
       {},
     ]),
+    [
+      "the latest version",
+      genuine.map((entry) => ({ ...entry, local: { versionNeeded: 63 }, central: { versionNeeded: 63 } })),
+      {},
+    ],
     ["folders", [{ name: "xl/", content: new Uint8Array(0), method: 0 }, ...genuine], {}],
     ["Unix modes", withEntry(SHEET, () => ({ central: { externalAttributes: (0o100644 << 16) >>> 0 } })), {}],
     ["padding in a local header", withEntry(TYPES, () => ({ local: { extra: extraField(0xa220, new Uint8Array(600)) } })), {}],
@@ -110,6 +115,9 @@ describe("G5, G7, G8, G10, G11, G13, G14, G16: an archive", () => {
     ...[1, 6, 9, 12, 14, 93, 95, 97, 98].map((method) =>
       entryCase(`method ${String(method)}`, () => ({ method }), "unsupported_compression"),
     ),
+    entryCase("a version later than the standard", () => ({ central: { versionNeeded: 64 } }), "unsupported_compression"),
+    entryCase("a patch", () => ({ flags: 0x20 }), "unsupported_compression"),
+    entryCase("a later version locally", () => ({ local: { versionNeeded: 64 } }), "local_header_differs"),
     entryCase("a symbolic link", () => ({ central: { externalAttributes: (0o120777 << 16) >>> 0 } }), "special_entry"),
     entryCase("a device", () => ({ central: { externalAttributes: (0o060644 << 16) >>> 0 } }), "special_entry"),
     entryCase("another Unicode path", () => ({ central: { extra: unicodePath("xl/other.xml") } }), "ambiguous_name"),

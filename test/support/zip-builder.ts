@@ -9,6 +9,8 @@ export type Fields = {
   compressedBytes: number
   plainBytes: number
   extra: Uint8Array
+  /** What a reader must know to unpack it, times ten. */
+  versionNeeded: number
 }
 
 export type BuiltEntry = {
@@ -78,6 +80,7 @@ function fieldsOf(entry: BuiltEntry): Fields & { raw: Uint8Array } {
     compressedBytes: raw.length,
     plainBytes: entry.content.length,
     extra: NOTHING,
+    versionNeeded: 20,
   }
 }
 
@@ -114,7 +117,7 @@ export function buildZip(entries: readonly BuiltEntry[], options: ZipOptions = {
       join([
         u4(0x02014b50),
         u2(0x0314),
-        u2(20),
+        u2(central.versionNeeded),
         commonFields(central, centralName, central.extra),
         u2(0),
         u2(entry.central?.disk ?? 0),
@@ -125,7 +128,7 @@ export function buildZip(entries: readonly BuiltEntry[], options: ZipOptions = {
         central.extra,
       ]),
     )
-    push(join([u4(0x04034b50), u2(20), commonFields(local, localName, local.extra), localName, local.extra]))
+    push(join([u4(0x04034b50), u2(local.versionNeeded), commonFields(local, localName, local.extra), localName, local.extra]))
     push(raw)
     push(descriptorOf(entry, fields))
     push(entry.after ?? NOTHING)
