@@ -126,7 +126,9 @@ export async function enableClient(deps: Deps, actor: Caller, id: string): Promi
  */
 export async function deleteClientAccount(deps: Deps, actor: Caller, id: string): Promise<void> {
   const { emailKey } = await existing(deps, id)
+  const nowMs = deps.now()
   await commit(deps, id, [
+    addRevocationEvents(deps.db, linksToRevoke(deps.db, { userId: id }, null, nowMs), nowMs),
     deleteMailsTo(deps.db, emailKey),
     deleteVerificationsOf(deps.db, emailKey),
     deleteClient(deps.db, id),
