@@ -132,7 +132,9 @@ const NAMING_MAILS = ["file_delivered", "expiry_report"] as const satisfies read
  */
 export async function deleteClientAccount(deps: Deps, actor: Caller, id: string): Promise<void> {
   const { email, emailKey } = await existing(deps, id)
+  const nowMs = deps.now()
   await commit(deps, id, [
+    addRevocationEvents(deps.db, linksToRevoke(deps.db, { userId: id }, null, nowMs), nowMs),
     deleteMailsTo(deps.db, emailKey),
     replaceInMails(deps.db, NAMING_MAILS, addressPlaces(email)),
     touchBundlesAbout(deps.db, id),

@@ -3,7 +3,7 @@
 import { eq } from "drizzle-orm"
 import { beforeAll, describe, expect, it } from "vitest"
 import { createDeps } from "../../src/deps.ts"
-import { events, sessions } from "../../src/db/schema.ts"
+import { events, sessions, users } from "../../src/db/schema.ts"
 import { type EventStreams, PACE, createEventStreams, watchEvents } from "../../src/domain/event-streams.ts"
 import { EVENT_LIFETIME_MS } from "../../src/domain/events.ts"
 import { ageFiles } from "../../src/domain/file-life.ts"
@@ -73,6 +73,22 @@ describe("of an archive", () => {
     const start = await nowOf()
     await Promise.all(Array.from({ length: 4 }, () => world.use(link)))
     expect(await toldSince(start)).toEqual([`download.started ${id}`, `download.delivered ${id}`])
+  })
+})
+
+describe("with a client who is deleted", () => {
+  it("go their links, of which owners hear; of one without links they hear nothing", async () => {
+    const { api, ops } = world
+    const [leaving, idle] = [await api.newClient(), await api.newClient()]
+    const fileId = await world.post("a.docx", docx)
+    await world.mint(fileId, leaving.tokens)
+    const start = await nowOf()
+    for (const { email } of [idle, leaving]) {
+      const user = await api.db.select().from(users).where(eq(users.email, email)).get()
+      const path = `/api/ops/clients/${user?.id ?? ""}`
+      expect((await api.request(path, { method: "DELETE", token: ops.tokens.accessToken })).ok).toBe(true)
+      expect(await toldSince(start)).toEqual(email === idle.email ? [] : [`link.revoked ${fileId}`])
+    }
   })
 })
 

@@ -109,6 +109,16 @@ describe("CSV that is read slowly", () => {
   })
 })
 
+describe("statistics", () => {
+  it("are of own files only, and do not pass for another owner's", async () => {
+    const path = "/api/ops/statistics"
+    expect((await must("GET", path)).status).toBe(200)
+    const token = world.ops.tokens.accessToken
+    const refused = await world.api.problem(`${path}?owner=all`, { token })
+    expect(refused).toMatchObject({ code: "validation_failed", errors: [{ field: "owner", rule: "unknown_field" }] })
+  })
+})
+
 describe("notifiedAt", () => {
   it("is null as long as the mail has not gone out, and for ever when it was given up", async () => {
     const { db, clock } = world.api

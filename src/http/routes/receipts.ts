@@ -151,7 +151,7 @@ export const receiptRoutes = new Hono<GuardedEnv>().get(
 )
 
 /** What an operations user's own files come to. */
-export const statisticsRoutes = new Hono<GuardedEnv>().get("/", async (c) => {
+export const statisticsRoutes = new Hono<GuardedEnv>().get("/", queryParameters(z.strictObject({})), async (c) => {
   const { files, downloads, totalSizeBytes, delivered, recipients } = await ownStatistics(c.var.deps, c.var.caller)
   return c.json({ files, downloads, totalSize: totalSizeBytes, delivered, recipients })
 })
