@@ -86,6 +86,26 @@ describe("a part of an archive", () => {
   })
 })
 
+describe("parts of many archives at once", () => {
+  it("of a file that may be had once, are of one of them", async () => {
+    const ids = await three("?downloadLimit=1")
+    const selections = await Promise.all(Array.from({ length: 5 }, () => world.select(ids.slice(0, 2))))
+    const asked = selections.flatMap((link) => [0, 10, 20].map((start) => ({ link, start })))
+    const outcomes = await Promise.all(
+      asked.map(async ({ link, start }) => {
+        const headers = range(HEADER_BYTES + start, HEADER_BYTES + start + 10)
+        return { link, told: await world.told(link, { token: world.client.tokens.accessToken, headers }) }
+      }),
+    )
+    const winners = new Set(outcomes.flatMap(({ link, told }) => (told === "206" ? [link] : [])))
+    expect(winners.size).toBe(1)
+    for (const { link, told } of outcomes) expect(told).toBe(winners.has(link) ? "206" : "410 downloads_used_up")
+    expect((await world.rowsOf(ids)).map(({ fileId, servedBytes }) => [fileId, servedBytes])).toEqual([[ids[0], 30]])
+    // The other file is nobody's yet.
+    expect((await world.use(await world.mint(ids[1]))).status).toBe(200)
+  })
+})
+
 describe("parts of two archives", () => {
   it("are not joined by a date when a file was renamed in between", async () => {
     const ids = await three()
