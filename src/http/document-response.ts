@@ -154,5 +154,9 @@ export async function attachmentResponse(
   }
   const whole: Answer = { status: 200, headers: {}, pieces: [{ start: 0, end: sizeBytes }] }
   const answer = wish.kind === "whole" ? whole : partialAnswer(wish.ranges, mediaType, sizeBytes)
-  return new Response(await open(answer.pieces), { status: answer.status, headers: { ...headers, ...answer.headers } })
+  const body = await open(answer.pieces)
+  // Who has hung up takes nothing any more, and nobody else would say so to whoever sends.
+  const isWanted = !request.signal.aborted
+  if (!isWanted) await body.cancel()
+  return new Response(isWanted ? body : null, { status: answer.status, headers: { ...headers, ...answer.headers } })
 }

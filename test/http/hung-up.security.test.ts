@@ -4,6 +4,7 @@
 import { exports } from "cloudflare:workers"
 import { beforeAll, describe, expect, it } from "vitest"
 import { idempotencyKeys, uploads } from "../../src/db/schema.ts"
+import { attachmentResponse } from "../../src/http/document-response.ts"
 import { type TestClient, ORIGIN, createTestClient } from "../support/client.ts"
 import { docxOfSize } from "../support/documents.ts"
 import { tusClient } from "../support/tus.ts"
@@ -81,5 +82,20 @@ describe("of clients that hang up", () => {
       await Promise.all(gets)
     }
     expect((await put()).status).toBe(201)
+  })
+})
+
+describe("a document that is opened for sending", () => {
+  const attachment = { name: "a.docx", mediaType: "x/y", createdAtMs: 0, sizeBytes: 3, tag: "a" }
+
+  it.each([true, false])("is let go of at once where its client has hung up meanwhile (%s)", async (hasHungUp) => {
+    const line = new AbortController()
+    let isCancelled = false
+    const open = (): Promise<ReadableStream<Uint8Array>> => {
+      if (hasHungUp) line.abort()
+      return Promise.resolve(new ReadableStream({ cancel: () => void (isCancelled = true) }))
+    }
+    const response = await attachmentResponse(new Request(ORIGIN, { signal: line.signal }), attachment, open)
+    expect([isCancelled, response.body === null]).toEqual([hasHungUp, hasHungUp])
   })
 })

@@ -1,5 +1,5 @@
 // Asking for download links, seeing and withdrawing them, and using one.
-import { Hono } from "hono"
+import { type Context, Hono } from "hono"
 import { z } from "zod"
 import { type FilePiece, openPieces, piecesOf } from "../../domain/content.ts"
 import { type Download, watchDownloads } from "../../domain/downloads.ts"
@@ -137,13 +137,9 @@ async function openClaimed(
   }
 }
 
-/**
- * GET /:token sends the document, or the archive of a selection. Not behind a guard: the link is checked first, because
- * a forged one must cost nothing, and then `admit` asks for the login itself.
- */
-export const downloadRoutes = new Hono<AppEnv>().get("/:token", async (c) => {
+async function sendLinked(c: Context<AppEnv>): Promise<Response> {
   const { deps } = c.var
-  const token = c.req.param("token")
+  const token = c.req.param("token") ?? ""
   // One spelling per link: a percent-encoded one is none.
   const isPlain = new URL(c.req.url).pathname.endsWith(`/${token}`)
   const { claims, access } = await admit(deps, isPlain ? token : "", credential(c))
@@ -160,6 +156,17 @@ export const downloadRoutes = new Hono<AppEnv>().get("/:token", async (c) => {
     if (found.download === null) throw new TypeError("bytes are sent for a claimed download only")
     return openClaimed(deps, [found.download], piecesOf(found.blob, pieces))
   })
+}
+
+/**
+ * GET /:token sends the document, or the archive of a selection. Not behind a guard: the link is checked first, because
+ * a forged one must cost nothing, and then `admit` asks for the login itself. Goes on when the client hangs up: what was
+ * claimed by then must be given back.
+ */
+export const downloadRoutes = new Hono<AppEnv>().get("/:token", (c) => {
+  const sending = sendLinked(c)
+  c.var.deps.afterwards(sending.catch(() => undefined))
+  return sending
 })
 
 /** Its name says when the link was made: two of one day may be told apart by what is in them. */
