@@ -86,7 +86,7 @@ describe("of clients that hang up", () => {
 })
 
 describe("a document that is opened for sending", () => {
-  const attachment = { name: "a.docx", mediaType: "x/y", createdAtMs: 0, sizeBytes: 3, tag: "a" }
+  const attachment = { name: "a.docx", mediaType: "x/y", lastModifiedMs: 0, sizeBytes: 3, tag: "a" }
 
   it.each([true, false])("is let go of at once where its client has hung up meanwhile (%s)", async (hasHungUp) => {
     const line = new AbortController()
