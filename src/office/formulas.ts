@@ -37,11 +37,10 @@ export function* chartFaults(text: string, work: Work): Generator<FaultReason, v
 
 /** What the formulas of a part do that a policy may forbid. */
 export function* formulaFaults(text: string, work: Work): Generator<FaultReason, void> {
-  if (!SUSPICIOUS.test(text)) return
+  if (!SUSPICIOUS.test(text) || !work.trySpend(text.length)) return
   for (const tag of findTags(text, TAG)) {
     if (!SUSPICIOUS.test(tag.text)) continue
-    if (work.remaining() < WORK_PER_FORMULA) return
-    work.spend(WORK_PER_FORMULA)
+    if (!work.trySpend(WORK_PER_FORMULA)) return
     const whole = textOf(tag)
     const formula = whole.replaceAll(QUOTED, "")
     if (formula.includes("|") || PROGRAM_FUNCTION.test(formula)) yield "dde"

@@ -18,8 +18,8 @@ export type Look = {
 
 const BUTTON = tagPattern(["hlinkClick", "hlinkHover", "hlinkMouseOver"])
 /** Buttons of slides that start a program (ECMA-376 Part 1 section 20.1.2.2.35, action `ppaction://program`). */
-function* buttonFaults(text: string): Generator<FaultReason, void> {
-  if (!/ppaction|&/i.test(text)) return
+function* buttonFaults(text: string, work: Work): Generator<FaultReason, void> {
+  if (!/ppaction|&/i.test(text) || !text.includes("hlink") || !work.trySpend(text.length)) return
   for (const tag of findTags(text, BUTTON)) {
     if (/^\s*ppaction:\/\/program/i.test(attributeOf(tag, "action"))) yield "program_action"
   }

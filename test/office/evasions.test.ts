@@ -33,6 +33,11 @@ describe("G2: a field of DDE", () => {
       `<w:fldSimple xmlns:x\ufeffy="a" w:instr="DDE x"/>`,
       `<w:fldSimple xmlns:x\ufeffy="a" w:instr="PAGE"/>`,
     ],
+    [
+      "behind an attribute of two prefixes",
+      `<w:fldSimple a:b:c=" x='" w:instr="DDE '"/>`,
+      `<w:fldSimple a:b:c=" x='" w:instr="DATE '"/>`,
+    ],
     ["divided by an element that is ignored", field(code("D<x:y a='>'/>DE x")), field(code("D<x:y a='>'/>ATE"))],
     [
       "begun before alternatives",
