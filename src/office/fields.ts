@@ -96,7 +96,7 @@ function* instructions(text: string): Generator<Instruction, void> {
     } else if (localName === "fldSimple") {
       yield { code: begin(attributeOf(tag, "instr")), isAssembled: false, isDirty: isDirty(tag) }
     } else if (localName === "fldChar") {
-      yield* stepField(open, attributeOf(tag, "fldCharType"), isDirty(tag))
+      yield* stepField(open, attributeOf(tag, "fldCharType").trim(), isDirty(tag))
     } else {
       const added = BREAKS.has(localName) ? " " : textOf(tag)
       if (receiver !== undefined) {
