@@ -167,6 +167,14 @@ const hostile: Record<string, () => Uint8Array<ArrayBuffer>> = {
     const rels = series(3, (i) => entry(`_rels/${String(i)}.xml.rels`, links))
     return buildZip([...replaced("[Content_Types].xml", text(types.replace("</Types>", more))), ...sheets, ...rels])
   },
+  "8 MiB of shapes": () => {
+    const types = new TextDecoder().decode(documentParts(new Uint8Array(0))["[Content_Types].xml"])
+    const more = '<Default Extension="xml" ContentType="application/vnd.openxmlformats-officedocument.drawing+xml"/></Types>'
+    const sheets = [`<sp macro='"|"'/>`, "<sp/>"].map((tag, i) =>
+      entry(`${String(i)}.xml`, text(`<a b="macro|">${tag.repeat(470_000)}</a>`)),
+    )
+    return buildZip([...replaced("[Content_Types].xml", text(types.replace("</Types>", more))), ...sheets])
+  },
   "8 MiB of hyperlinks": () =>
     buildZip([
       ...replaced(

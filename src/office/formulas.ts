@@ -2,7 +2,7 @@
 // written app|topic!item, and functions that start one or fetch something. Nothing is evaluated.
 import type { FaultReason } from "./fault.ts"
 import { attributeOf, findTags, tagPattern, textOf } from "./markup.ts"
-import { WORK_PER_FORMULA, type Work } from "./work.ts"
+import { WORK_PER_FORMULA, WORK_PER_SHAPE, type Work } from "./work.ts"
 
 const TAG = tagPattern(["f", "formula", "formula1", "formula2", "definedName", "calculatedColumnFormula", "totalsRowFormula"])
 /** Without one of these no formula can be meant. */
@@ -57,10 +57,10 @@ const SHAPE = tagPattern(["sp", "cxnSp", "graphicFrame", "pic", "formControlPr",
 export function* shapeFaults(text: string, work: Work): Generator<FaultReason, void> {
   if (!/textlink|macro|fmla/i.test(text) || !SUSPICIOUS.test(text) || !work.trySpend(text.length)) return
   for (const tag of findTags(text, SHAPE)) {
-    const formulas = [textOf(tag), ...SHAPE_ATTRIBUTES.map((name) => attributeOf(tag, name))].filter((formula) =>
-      SUSPICIOUS.test(formula),
-    )
-    for (const formula of formulas) if (work.trySpend(WORK_PER_FORMULA)) yield* faultsOf(formula)
+    if (!SUSPICIOUS.test(tag.text) && !SUSPICIOUS.test(tag.attributes)) continue
+    if (!work.trySpend(WORK_PER_SHAPE)) return
+    yield* faultsOf(textOf(tag))
+    for (const name of SHAPE_ATTRIBUTES) yield* faultsOf(attributeOf(tag, name))
   }
 }
 

@@ -13,6 +13,8 @@ export const WORK_PER_START = 10_000
 export const WORK_PER_BYTE_OF_TEXT = 0.5
 /** Looking at a formula that could be one of those that reach outside. */
 export const WORK_PER_FORMULA = 30
+/** Looking at one shape, which has several. */
+export const WORK_PER_SHAPE = 150
 
 export type Work = {
   /** @throws DocumentFault `too_complex` when it is more than is left */
