@@ -21,6 +21,7 @@ const parts = (more: Record<string, Uint8Array> = {}): BuiltEntry[] =>
   Object.entries({ ...documentParts(new Uint8Array(0)), ...more }).map(([name, content]) => ({ name, content }))
 const entry = (name: string, content: Uint8Array): BuiltEntry => ({ name, content })
 const series = (count: number, make: (i: number) => BuiltEntry): BuiltEntry[] => Array.from({ length: count }, (_, i) => make(i))
+const OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 const PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 
 /** The genuine parts, one of them with other content. */
@@ -153,6 +154,27 @@ const hostile: Record<string, () => Uint8Array<ArrayBuffer>> = {
         ),
       ),
     ),
+  "24 MiB of everything at once": () => {
+    const types = new TextDecoder().decode(documentParts(new Uint8Array(0))["[Content_Types].xml"])
+    const more = '<Default Extension="xml" ContentType="application/xml"/></Types>'
+    const crumbs = `<w:t a:id='r'>&#97;</w:t><f>"['!"</f><a:hlinkClick r:id='r' action='&#97;'/>`
+    const sheets = series(3, (i) =>
+      entry(`${String(i)}.xml`, text(`<a xmlns:r="${OFFICE}"><w:fldChar w:fldCharType="begin"/>${crumbs.repeat(100_000)}</a>`)),
+    )
+    const links = text(
+      `<Relationships xmlns="${PACKAGE}/relationships"><Relationship Id="r" Type="a/hyperlink" Target="https://example.com" TargetMode="External"/></Relationships>`,
+    )
+    const rels = series(3, (i) => entry(`_rels/${String(i)}.xml.rels`, links))
+    return buildZip([...replaced("[Content_Types].xml", text(types.replace("</Types>", more))), ...sheets, ...rels])
+  },
+  "8 MiB of shapes": () => {
+    const types = new TextDecoder().decode(documentParts(new Uint8Array(0))["[Content_Types].xml"])
+    const more = '<Default Extension="xml" ContentType="application/vnd.openxmlformats-officedocument.drawing+xml"/></Types>'
+    const sheets = [`<sp macro='"|"'/>`, "<sp/>"].map((tag, i) =>
+      entry(`${String(i)}.xml`, text(`<a b="macro|">${tag.repeat(470_000)}</a>`)),
+    )
+    return buildZip([...replaced("[Content_Types].xml", text(types.replace("</Types>", more))), ...sheets])
+  },
   "8 MiB of hyperlinks": () =>
     buildZip([
       ...replaced(
@@ -168,12 +190,12 @@ const hostile: Record<string, () => Uint8Array<ArrayBuffer>> = {
         ),
       ),
     ]),
-  "1000 parts that begin with 264 KiB": () => {
+  "60 parts that begin with 264 KiB": () => {
     const types = new TextDecoder().decode(documentParts(new Uint8Array(0))["[Content_Types].xml"])
     const more = '<Default Extension="xml" ContentType="text/a+xml"/></Types>'
     const blank = new Uint8Array(4_200_000).fill(32)
     const raw = new Uint8Array(deflateRawSync(blank))
-    const sheets = series(1000, (i) => ({ ...entry(`${String(i)}.xml`, blank), raw }))
+    const sheets = series(60, (i) => ({ ...entry(`${String(i)}.xml`, blank), raw }))
     return buildZip([...replaced("[Content_Types].xml", text(types.replace("</Types>", more))), ...sheets])
   },
   "16 MiB of comments before a root": () => {

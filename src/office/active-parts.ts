@@ -10,7 +10,7 @@ import { withoutInterruptions } from "./markup.ts"
 import { type DocumentPolicy, isForbidden } from "./policy.ts"
 import { decodeLoosely, refuseDoctype } from "./prolog.ts"
 import { decodeXml } from "./xml.ts"
-import { WORK_PER_PART, type Work } from "./work.ts"
+import { WORK_PER_BYTE_OF_TEXT, WORK_PER_PART, type Work } from "./work.ts"
 import type { ZipEntry } from "./zip-directory.ts"
 
 const MAX_TEXT_BYTES = 8 * 1024 * 1024
@@ -37,9 +37,10 @@ export async function refuseActiveParts(
     const type = types.typeOf(entry.name) ?? ""
     const faults = looksFor(type, related.kinds.get(entry)).map((look): Faults => look.faults)
     const hyperlinks = related.hyperlinks.get(entry)
-    if (hyperlinks !== undefined && !policy.externalRelationships) faults.push((text) => misusedLinkFaults(text, hyperlinks))
+    if (hyperlinks !== undefined && !policy.externalRelationships)
+      faults.push((text) => misusedLinkFaults(text, hyperlinks, work))
     if (faults.length === 0 || entry.isDirectory || !archive.canAfford(entry, MAX_TEXT_BYTES)) continue
-    if (work.remaining() < entry.plainBytes + WORK_PER_PART) continue
+    if (work.remaining() < entry.plainBytes * WORK_PER_BYTE_OF_TEXT + WORK_PER_PART) continue
     await refuseText(archive, entry, faults, isOwnXml(type), policy, work)
   }
 }
@@ -75,7 +76,7 @@ async function refuseText(
   policy: DocumentPolicy,
   work: Work,
 ): Promise<void> {
-  work.spend(entry.plainBytes)
+  work.spend(entry.plainBytes * WORK_PER_BYTE_OF_TEXT)
   await inPart(entry.name, async () => {
     const bytes = await archive.read(entry, MAX_TEXT_BYTES)
     refuseDoctype(bytes)

@@ -2,6 +2,7 @@
 // others fetch texts, pictures and tables from elsewhere. Judged by their first word only; nothing is evaluated.
 import { DocumentFault, type FaultReason } from "./fault.ts"
 import { type Tag, attributeOf, findTags, tagPattern, textOf } from "./markup.ts"
+import type { Work } from "./work.ts"
 
 const DDE = /^dde(?:auto)?(?![\p{L}\p{N}])/iu
 const FETCH = /^(?:includetext|include|import|link|database|rd)(?![\p{L}\p{N}])/iu
@@ -58,8 +59,8 @@ const MAX_NESTED = 32
 type Field = { code: string; kept: string; isInstruction: boolean; isDirty: boolean }
 
 /** What a part with text does that a policy may forbid; null for nothing. */
-export function* fieldFaults(text: string): Generator<FaultReason, void> {
-  if (!FIELD.test(text)) return
+export function* fieldFaults(text: string, work: Work): Generator<FaultReason, void> {
+  if (!FIELD.test(text) || !work.trySpend(text.length)) return
   for (const instruction of instructions(text)) {
     const { code, isAssembled } = instruction
     if (DDE.test(code) || (isAssembled && mayBecomeDangerous(code))) yield "dde"
@@ -95,7 +96,7 @@ function* instructions(text: string): Generator<Instruction, void> {
     } else if (localName === "fldSimple") {
       yield { code: begin(attributeOf(tag, "instr")), isAssembled: false, isDirty: isDirty(tag) }
     } else if (localName === "fldChar") {
-      yield* stepField(open, attributeOf(tag, "fldCharType"), isDirty(tag))
+      yield* stepField(open, attributeOf(tag, "fldCharType").trim(), isDirty(tag))
     } else {
       const added = BREAKS.has(localName) ? " " : textOf(tag)
       if (receiver !== undefined) {

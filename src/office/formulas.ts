@@ -1,8 +1,8 @@
 // Formulas of workbooks that reach outside (ECMA-376 Part 1 section 18.17): references to a program, which are
 // written app|topic!item, and functions that start one or fetch something. Nothing is evaluated.
 import type { FaultReason } from "./fault.ts"
-import { findTags, tagPattern, textOf } from "./markup.ts"
-import { WORK_PER_FORMULA, type Work } from "./work.ts"
+import { attributeOf, findTags, tagPattern, textOf } from "./markup.ts"
+import { WORK_PER_FORMULA, WORK_PER_SHAPE, type Work } from "./work.ts"
 
 const TAG = tagPattern(["f", "formula", "formula1", "formula2", "definedName", "calculatedColumnFormula", "totalsRowFormula"])
 /** Without one of these no formula can be meant. */
@@ -13,8 +13,8 @@ const SUSPICIOUS = /[|&[\\]|\/\/|dde|rtd|webservice|image/i
  * A column that never ends is taken, too: each beginning within it would be tried to the end otherwise.
  */
 const QUOTED = /"(?:[^"]|"")*"|'(?:[^']|'')*'|\[(?:'[^]|[^'[\]])*\]?/g
-const PROGRAM_FUNCTION = /(?<![\p{L}\p{N}_.])(?:_xlfn\.)?(?:dde|rtd)\s*\(/iu
-const FETCH_FUNCTION = /(?<![\p{L}\p{N}_.])(?:_xlfn\.)?(?:webservice|image)\s*\(/iu
+const PROGRAM_FUNCTION = /(?<![\p{L}\p{N}_.])(?:(?:_xl[a-z]+|com\.microsoft)\.)*(?:dde|rtd)\s*\(/iu
+const FETCH_FUNCTION = /(?<![\p{L}\p{N}_.])(?:(?:_xl[a-z]+|com\.microsoft)\.)*(?:webservice|image)\s*\(/iu
 
 /** In no name of a sheet, but in every path; numbers in brackets stand for books that a relationship explains. */
 const PATH = /\\|\/\/|\[(?![0-9]+\])/
@@ -37,15 +37,30 @@ export function* chartFaults(text: string, work: Work): Generator<FaultReason, v
 
 /** What the formulas of a part do that a policy may forbid. */
 export function* formulaFaults(text: string, work: Work): Generator<FaultReason, void> {
-  if (!SUSPICIOUS.test(text)) return
+  if (!SUSPICIOUS.test(text) || !work.trySpend(text.length)) return
   for (const tag of findTags(text, TAG)) {
     if (!SUSPICIOUS.test(tag.text)) continue
-    if (work.remaining() < WORK_PER_FORMULA) return
-    work.spend(WORK_PER_FORMULA)
-    const whole = textOf(tag)
-    const formula = whole.replaceAll(QUOTED, "")
-    if (formula.includes("|") || PROGRAM_FUNCTION.test(formula)) yield "dde"
-    else if (FETCH_FUNCTION.test(formula) || reachesBook(whole)) yield "external_data"
+    if (!work.trySpend(WORK_PER_FORMULA)) return
+    yield* faultsOf(textOf(tag))
+  }
+}
+
+function* faultsOf(formula: string): Generator<FaultReason, void> {
+  const code = formula.replaceAll(QUOTED, "")
+  if (code.includes("|") || PROGRAM_FUNCTION.test(code)) yield "dde"
+  else if (FETCH_FUNCTION.test(code) || reachesBook(formula)) yield "external_data"
+}
+
+const SHAPE_ATTRIBUTES = ["textlink", "macro", "fmlaLink", "fmlaMacro", "fmlaRange", "fmlaTxbx"]
+const SHAPE = tagPattern(["sp", "cxnSp", "graphicFrame", "pic", "formControlPr", "Fmla(?:Macro|Link|Range|Txbx|Pict|Group)"])
+/** Shapes and buttons on sheets that show a cell or run a macro, which may be another workbook's (section 20.5.2.29). */
+export function* shapeFaults(text: string, work: Work): Generator<FaultReason, void> {
+  if (!/textlink|macro|fmla/i.test(text) || !SUSPICIOUS.test(text) || !work.trySpend(text.length)) return
+  for (const tag of findTags(text, SHAPE)) {
+    if (!SUSPICIOUS.test(tag.text) && !SUSPICIOUS.test(tag.attributes)) continue
+    if (!work.trySpend(WORK_PER_SHAPE)) return
+    yield* faultsOf(textOf(tag))
+    for (const name of SHAPE_ATTRIBUTES) yield* faultsOf(attributeOf(tag, name))
   }
 }
 

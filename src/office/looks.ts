@@ -2,7 +2,7 @@
 // it: programs go by the latter, so that a header under a picture's type is a header.
 import type { FaultReason } from "./fault.ts"
 import { fieldFaults } from "./fields.ts"
-import { chartFaults, connectionFaults, formulaFaults, linkFaults } from "./formulas.ts"
+import { chartFaults, connectionFaults, formulaFaults, linkFaults, shapeFaults } from "./formulas.ts"
 import { attributeOf, findTags, tagPattern } from "./markup.ts"
 import type { Work } from "./work.ts"
 
@@ -18,8 +18,8 @@ export type Look = {
 
 const BUTTON = tagPattern(["hlinkClick", "hlinkHover", "hlinkMouseOver"])
 /** Buttons of slides that start a program (ECMA-376 Part 1 section 20.1.2.2.35, action `ppaction://program`). */
-function* buttonFaults(text: string): Generator<FaultReason, void> {
-  if (!/ppaction|&/i.test(text)) return
+function* buttonFaults(text: string, work: Work): Generator<FaultReason, void> {
+  if (!/ppaction|&/i.test(text) || !text.includes("hlink") || !work.trySpend(text.length)) return
   for (const tag of findTags(text, BUTTON)) {
     if (/^\s*ppaction:\/\/program/i.test(attributeOf(tag, "action"))) yield "program_action"
   }
@@ -65,6 +65,11 @@ const looks: readonly Look[] = [
     faults: formulaFaults,
   },
   { types: /drawingml\.chart\+xml$/, kinds: /^chart$/, faults: chartFaults },
+  {
+    types: /openxmlformats-officedocument\.(?:drawing\+xml|vmldrawing)$|ms-excel\.controlproperties\+xml$/,
+    kinds: /^(?:drawing|vmldrawing|ctrlprop)$/,
+    faults: shapeFaults,
+  },
   { types: /spreadsheetml\.externallink\+xml$/, kinds: /^externallink$/, faults: linkFaults },
   { types: /spreadsheetml\.connections\+xml$/, kinds: /^connections$/, faults: connectionFaults },
   {

@@ -10,9 +10,10 @@ export type Tag = { localName: string; isEnd: boolean; isEmpty: boolean; attribu
 const S = "[ \\t\\r\\n]"
 /** Names as they may be, and more: which letters are allowed differs between editions of XML. */
 const ANY_NAME = "[^ \\t\\r\\n=<>\"'/]+"
-const ATTRIBUTES = String.raw`(?:${S}+${ANY_NAME}${S}*=${S}*(?:"[^"<]*"|'[^'<]*'))*`
+/** All attributes of a tag, as a pattern. */
+export const ATTRIBUTES = String.raw`(?:${S}+${ANY_NAME}${S}*=${S}*(?:"[^"<]*"|'[^'<]*'))*`
 const PREFIX = "(?:[^ \\t\\r\\n<>/:]+:)?"
-const ATTRIBUTE = new RegExp(String.raw`${S}(?:[^ \t\r\n=<>"'/:]+:)?([^ \t\r\n=<>"'/:]+)${S}*=${S}*(?:"([^"]*)"|'([^']*)')`, "g")
+const ATTRIBUTE = new RegExp(String.raw`${S}(${ANY_NAME})${S}*=${S}*(?:"([^"]*)"|'([^']*)')`, "g")
 
 /** A pattern for the start tags of these local names, with any prefix, and for the end tags of those. */
 export function tagPattern(localNames: readonly string[], ended: readonly string[] = []): RegExp {
@@ -65,8 +66,8 @@ function withAllText(tag: Tag, rest: string): Tag {
  */
 export function attributeOf({ attributes }: Tag, localName: string): string {
   let value: string | undefined
-  for (const [, name, double, single] of attributes.matchAll(ATTRIBUTE)) {
-    if (name !== localName) continue
+  for (const [, name = "", double, single] of attributes.matchAll(ATTRIBUTE)) {
+    if (name.slice(name.lastIndexOf(":") + 1) !== localName) continue
     const found = expandReferences(double ?? single ?? "")
     if (value !== undefined && value !== found) throw new DocumentFault("bad_xml")
     value = found

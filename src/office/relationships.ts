@@ -53,7 +53,7 @@ export const relationshipsOf = (part: string): string => part.replace(/[^/]*$/, 
 
 /** Nearly all targets, which need no more than their folders counted. */
 const PLAIN_TARGET = /^(?:\.\.\/)*[\w-][\w.-]*(?:\/[\w-][\w.-]*)*$/
-const PLAIN_SOURCE = /^(?:[\w-][\w.-]*\/)*[\w.-]*$/
+const PLAIN_SOURCE = /^(?:[\w-][\w.-]*\/)*(?:[\w-][\w.-]*)?$/
 
 /** Where a target inside the package leads (RFC 3986 section 5.2), as a part name; null for nowhere. */
 export function resolveTarget(sourcePart: string, target: string): string | null {

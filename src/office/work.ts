@@ -9,18 +9,29 @@ export const WORK_PER_ENTRY = 200
 export const WORK_PER_PART = 1000
 /** Unpacking the beginning of one, which may be a thousand times as long as what is read of it. */
 export const WORK_PER_START = 10_000
+/** Unpacking a byte of text and going through it for words. */
+export const WORK_PER_BYTE_OF_TEXT = 0.5
 /** Looking at a formula that could be one of those that reach outside. */
 export const WORK_PER_FORMULA = 30
+/** Looking at one shape, which has several. */
+export const WORK_PER_SHAPE = 150
 
 export type Work = {
   /** @throws DocumentFault `too_complex` when it is more than is left */
   spend(units: number): void
+  /** The same, where that much is left; else nothing is spent. */
+  trySpend(units: number): boolean
   remaining(): number
 }
 
 export function createWork(): Work {
   let spent = 0
   return {
+    trySpend(units) {
+      const isEnough = spent + units <= LIMIT
+      if (isEnough) spent += units
+      return isEnough
+    },
     spend(units) {
       spent += units
       if (spent > LIMIT) throw new DocumentFault("too_complex")

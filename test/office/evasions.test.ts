@@ -33,6 +33,11 @@ describe("G2: a field of DDE", () => {
       `<w:fldSimple xmlns:x\ufeffy="a" w:instr="DDE x"/>`,
       `<w:fldSimple xmlns:x\ufeffy="a" w:instr="PAGE"/>`,
     ],
+    [
+      "behind an attribute of two prefixes",
+      `<w:fldSimple a:b:c=" x='" w:instr="DDE '"/>`,
+      `<w:fldSimple a:b:c=" x='" w:instr="DATE '"/>`,
+    ],
     ["divided by an element that is ignored", field(code("D<x:y a='>'/>DE x")), field(code("D<x:y a='>'/>ATE"))],
     [
       "begun before alternatives",
@@ -170,6 +175,32 @@ describe("G2: a formula", () => {
   ])("of %s is looked at", async (_, make) => {
     await expectPolicy("xlsx", make("cmd|'/c'!A0"), make("Sheet1!A1"), "dde", "dde")
   })
+
+  it.each<[string, string, (formula: string) => string]>([
+    ["a shape", "drawing+xml", (f) => `<xdr:wsDr><xdr:sp macro="" textlink="${f}"/></xdr:wsDr>`],
+    ["a shape with a macro", "drawing+xml", (f) => `<xdr:wsDr><xdr:pic macro="${f}"/></xdr:wsDr>`],
+    ["a button of VML", "vmlDrawing", (f) => `<xml><x:FmlaMacro>${f}</x:FmlaMacro></xml>`],
+    ["a control", "x", (f) => `<formControlPr fmlaLink="${f}"/>`],
+  ])("of %s is looked at", async (_, type, make) => {
+    const shape = (formula: string): Parts =>
+      withPart(minimalParts("xlsx"), "d.xml", `${OFFICE_TYPE}.${type}`, make(formula), type === "x" ? "ctrlProp" : undefined)
+    await expectPolicy("xlsx", shape("cmd|'/c'!A0"), shape("'it''s'!$A$1"), "dde", "dde")
+    const other = "'\\\\h\\[b.xlsm]S'!Run"
+    await expectPolicy("xlsx", shape(other), shape("[0]!Run"), "externalRelationships", "external_data")
+  })
+
+  it.each(["_xlfn._xlws.IMAGE", "COM.MICROSOFT.WEBSERVICE", "_xlfn.WEBSERVICE"])(
+    "that fetches by %s() is refused",
+    async (name) => {
+      await expectPolicy(
+        "xlsx",
+        sheet(`${name}(A1)`),
+        sheet(`MY.${name.replace(/.*\./, "")}(A1)`),
+        "externalRelationships",
+        "external_data",
+      )
+    },
+  )
 
   it("of a chart may say which book its numbers came from: nothing is fetched by that", async () => {
     const chart = `<c:chart><c:f>'[Book 1.xlsx]Sheet1'!$A$1</c:f></c:chart>`

@@ -120,6 +120,7 @@ describe("G2: a relationship that says it is a hyperlink", () => {
   it.each<[string, string, string?]>([
     ["a linked picture", '<a:blip r:link="rId1"/>'],
     ["a linked picture behind a bracket", '<a:blip x=">" r:link="rId1"/>'],
+    ["a linked picture behind what seems to be another", `<a:blip x=" r:z=" r:link="rId1"/>`],
     ["a picture of VML", '<v:imagedata r:id="rId1"/>'],
     ["a picture of VML by its own attribute", '<v:fill o:relid="rId1"/>'],
     ["a template", '<w:attachedTemplate r:id="rId1"/>'],
@@ -133,6 +134,12 @@ describe("G2: a relationship that says it is a hyperlink", () => {
       namespace,
     )
     await expectPolicy("docx", linked(body, namespace), twin, "externalRelationships", "external_relationship")
+  })
+
+  it("is not what a text says of such things", async () => {
+    const text = '<w:hyperlink r:id="rId1"/><w:t>&lt;w:footerReference r:id="rId1" /> r:id="rId1" </w:t>'
+    expect(await checkParts(linked(text))).toEqual({ fault: null })
+    expect(await checkParts(linked(text.replace("&lt;", "<")))).toMatchObject({ fault: "external_relationship" })
   })
 
   it("is looked for in every part that has some, whatever it is declared as", async () => {

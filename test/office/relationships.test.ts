@@ -1,0 +1,30 @@
+// Where targets lead: the short way, which nearly all of them take, must lead where the long one does.
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { resolveAnyTarget, resolveTarget } from "../../src/office/relationships.ts"
+
+const segment = fc.constantFrom("..", ".", "", "a", "b.xml", "_rels", ".rels", "x..", "..x", "-", "é", "A%20b", "c:d", "...")
+const path = fc.array(segment, { maxLength: 5 }).map((segments) => segments.join("/"))
+
+describe("a target", () => {
+  it.each([
+    ["word/document.xml", "media/a.png", "word/media/a.png"],
+    ["word/document.xml", "../b/c.xml", "b/c.xml"],
+    ["word/document.xml", "../../../c.xml", "c.xml"],
+    ["", "a.xml", "a.xml"],
+    ["word/document.xml", "/a.xml", "a.xml"],
+    ["word/document.xml", "https://example.com/a", null],
+    ["word/document.xml", "\\\\host\\a", null],
+  ])("in %s to %s leads to %s", (source, target, expected) => {
+    expect(resolveTarget(source, target)).toBe(expected)
+  })
+
+  it("leads there by both ways", () => {
+    fc.assert(
+      fc.property(path, path, (source, target) => {
+        expect(resolveTarget(source, target)).toBe(resolveAnyTarget(source, target))
+      }),
+      { numRuns: 2000 },
+    )
+  })
+})
