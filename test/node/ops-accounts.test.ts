@@ -1,22 +1,16 @@
 // What the commands for ops accounts write, on a database of SQLite's own.
-import { readFileSync, readdirSync } from "node:fs"
-import { join } from "node:path"
-import { DatabaseSync } from "node:sqlite"
 import { expect, it } from "vitest"
 import type { Database } from "../../scripts/database.ts"
 import { findOpsAccount, resetOpsPassword } from "../../scripts/ops-accounts.ts"
 import { createOpsAccount, requireEmail } from "../../scripts/ops-account.ts"
 import { newKeyRingEntry } from "../../src/crypto/keyring.ts"
+import { freshDatabase } from "../support/d1-api.ts"
 
-const DRIZZLE = join(import.meta.dirname, "../../drizzle")
 const secrets = { PASSWORD_PEPPERS: newKeyRingEntry(1), AUDIT_KEYS: newKeyRingEntry(1) }
 const choice = { address: requireEmail("ops@example.com"), password: "a password for the commands", minChars: 15 }
 
-function freshDatabase(): Database {
-  const sqlite = new DatabaseSync(":memory:")
-  for (const name of readdirSync(DRIZZLE).filter((file) => file.endsWith(".sql"))) {
-    sqlite.exec(readFileSync(join(DRIZZLE, name), "utf8").replaceAll("--> statement-breakpoint", ""))
-  }
+function emptyDatabase(): Database {
+  const sqlite = freshDatabase()
   return { batch: (statements) => Promise.resolve(statements.map((sql) => sqlite.prepare(sql).all())) }
 }
 
@@ -25,7 +19,7 @@ it.each([
   ["was still being enrolled", "null", 0],
   ["was not there", null, 0],
 ])("removing a second factor that %s is recorded as often as it happens", async (_, confirmedAt, times) => {
-  const database = freshDatabase()
+  const database = emptyDatabase()
   expect(await createOpsAccount(database, secrets, choice)).toBe(true)
   const account = await findOpsAccount(database, choice.address)
   if (confirmedAt !== null) {
