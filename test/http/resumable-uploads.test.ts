@@ -160,7 +160,7 @@ describe("an upload", () => {
     await tus.patch(path, 0, docx.slice(0, 10))
     const list = () => api.request(UPLOADS, { token }).then((response) => response.json<{ uploads: Record<string, unknown>[] }>())
     const id = path.slice(path.lastIndexOf("/") + 1)
-    const shown = { id, name: "a.docx", size: docx.length, offset: 10, state: "open", fileId: null }
+    const shown = { id, name: "a.docx", size: docx.length, offset: 10, state: "open", fileId: null, replaces: null }
     expect((await list()).uploads).toEqual([
       {
         ...shown,
