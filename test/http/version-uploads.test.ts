@@ -114,7 +114,7 @@ describe("a version by tus", () => {
   })
 
   it.each([
-    ["no id", "x", "422 validation_failed replaces custom"],
+    ["no id", "x", "422 validation_failed replaces id"],
     ["nobody's file", nobody, "404 not_found"],
   ])("of %s is not begun", async (_, replaces, expected) => {
     expect(await told(await begin(replaces))).toBe(expected)
