@@ -26,6 +26,7 @@ import { type ContentWatch, type Run, STALL_MS, deliver } from "./delivery.ts"
 import type { MemoryLease } from "./memory.ts"
 import type { PartHeader } from "./part-headers.ts"
 import type { Powers } from "./powers.ts"
+import { toItsEnd } from "./to-its-end.ts"
 
 export type ContentDeps = Pick<
   Powers,
@@ -286,10 +287,8 @@ export async function openPieces(
   const lease = await deps.memory.admit(MIN_SEGMENTS * SEGMENT_BYTES, MAX_SEGMENTS * SEGMENT_BYTES)
   const content = contentOf(deps, pieces, lease)
   try {
-    const opening = content.next()
     // Goes on when the client hangs up: else nobody may be left to give the share of memory back.
-    deps.afterwards(opening.catch(() => undefined))
-    const first = await opening
+    const first = await toItsEnd(deps, () => content.next())
     const { readable, writable } = new FixedLengthStream(pieces.reduce((sum, piece) => sum + bytesOf(piece), 0))
     deps.afterwards(deliver(first, content, writable, { lease, watch, stallMs }))
     return readable

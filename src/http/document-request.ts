@@ -5,6 +5,7 @@ import { type ExpectedDigests, createDigests, digestMismatch } from "../domain/d
 import { isAnswered } from "../domain/idempotency.ts"
 import { tooLarge } from "../domain/parts.ts"
 import type { SentDocument } from "../domain/uploads.ts"
+import { toItsEnd } from "../domain/to-its-end.ts"
 import { AppError, fieldError } from "../errors.ts"
 import { type BodySource, createBodySource } from "../protocol/body.ts"
 import { type FormPart, multipartBoundary, readMultipart } from "../protocol/multipart.ts"
@@ -125,16 +126,6 @@ async function unlessAnswered(c: DocumentContext, key: string | null, before: ()
 const atLeast = (atMostBytes: number, overheadBytes: number): number =>
   Number.isFinite(atMostBytes) ? Math.max(0, atMostBytes - overheadBytes) : 0
 
-/**
- * Waits for work that goes on when the client hangs up: else the runtime may end it at any `await`, and leave behind what
- * it has stored and the key that it holds.
- */
-async function toItsEnd<T>(c: DocumentContext, work: () => Promise<T>): Promise<T> {
-  const working = work()
-  c.var.deps.afterwards(working.catch(() => undefined))
-  return working
-}
-
 type Form = {
   /** What must hold before any of the body is read; told the least that the document can have. */
   before: (atLeastBytes: number) => Promise<void>
@@ -176,7 +167,7 @@ export async function receiveForm(c: DocumentContext, { before, takeSetting, set
   // A document refused halfway is still taken to its end, so that the client hears why.
   const drainBytes = c.var.deps.policy.maxFileBytes + MULTIPART_OVERHEAD_BYTES
   const parts = readMultipart(content === null ? body : watched(body, content.seeForm), boundary, drainBytes)
-  return toItsEnd(c, async () => {
+  return toItsEnd(c.var.deps, async () => {
     try {
       const { part, sentName } = await filePart(parts, settings, takeSetting)
       const chunks = onlyPart(part, parts, settings, content?.check ?? ignore, content?.seeFile ?? ignore)
@@ -206,7 +197,7 @@ export async function receiveBody(
   const atMostBytes = announcedBytes(c, 0)
   await unlessAnswered(c, key, () => before(atLeast(atMostBytes, 0)))
   const source = createBodySource((c.req.raw.body ?? new Blob([]).stream()) as ReadableStream<Uint8Array>)
-  return toItsEnd(c, async () => {
+  return toItsEnd(c.var.deps, async () => {
     try {
       const { userId: senderId } = c.var.caller
       return await receive({ senderId, chunks: wholeBody(source, content), atMostBytes, expected, idempotencyKey: key })

@@ -16,6 +16,7 @@ import {
 } from "../../domain/links.ts"
 import { type OpenSelection, claimSelection, mintSelection, openSelection } from "../../domain/selections.ts"
 import type { Caller } from "../../domain/sessions.ts"
+import { toItsEnd } from "../../domain/to-its-end.ts"
 import { fieldError } from "../../errors.ts"
 import { attachmentResponse, documentResponse, sendTerms } from "../document-response.ts"
 import { cursorField, distinctIdsField, idField, limitField, ownerField, secondsField } from "../fields.ts"
@@ -163,11 +164,7 @@ async function sendLinked(c: Context<AppEnv>): Promise<Response> {
  * a forged one must cost nothing, and then `admit` asks for the login itself. Goes on when the client hangs up: what was
  * claimed by then must be given back.
  */
-export const downloadRoutes = new Hono<AppEnv>().get("/:token", (c) => {
-  const sending = sendLinked(c)
-  c.var.deps.afterwards(sending.catch(() => undefined))
-  return sending
-})
+export const downloadRoutes = new Hono<AppEnv>().get("/:token", (c) => toItsEnd(c.var.deps, () => sendLinked(c)))
 
 /** Its name says when the link was made: two of one day may be told apart by what is in them. */
 const archiveAttachment = ({ archive, createdAtMs }: OpenSelection) => ({

@@ -6,6 +6,7 @@ import { requireTusVersion } from "../middleware/tus.ts"
 import { createUpload, cancelUpload, findUpload, inspectUpload, listUploads } from "../../domain/resumable-uploads.ts"
 import type { ResumableView } from "../../domain/resumable-uploads.ts"
 import { type Patch, receivePatch } from "../../domain/resumable-receipt.ts"
+import { toItsEnd } from "../../domain/to-its-end.ts"
 import { AppError, fieldError } from "../../errors.ts"
 import { type BodySource, createBodySource } from "../../protocol/body.ts"
 import {
@@ -94,11 +95,9 @@ async function withBody<T>(c: GuardedContext, work: (chunks: AsyncIterable<Uint8
   const body = c.req.raw.body as ReadableStream<Uint8Array> | null
   const source: BodySource | null = body === null ? null : createBodySource(body)
   let drainBytes = 0
-  // Kept alive when the client hangs up, so that what has arrived is counted and the lease given back.
-  const working = work(source?.chunks() ?? nothing())
-  c.var.deps.afterwards(working.catch(() => undefined))
   try {
-    return await working
+    // So that what has arrived is counted and the lease given back.
+    return await toItsEnd(c.var.deps, () => work(source?.chunks() ?? nothing()))
   } catch (error) {
     const isEarly = error instanceof AppError && TAKEN_EARLY.includes(error.code)
     drainBytes = isEarly ? DRAIN_EARLY_BYTES : c.var.deps.policy.maxFileBytes
@@ -200,10 +199,9 @@ async function remove(c: GuardedContext): Promise<Response> {
 }
 
 async function head(c: GuardedContext): Promise<Response> {
-  const inspecting = inspectUpload(c.var.deps, c.var.caller.userId, uploadId(c))
-  // It may finish the upload, and goes on with that when the client hangs up.
-  c.var.deps.afterwards(inspecting.catch(() => undefined))
-  const upload = await inspecting
+  const id = uploadId(c)
+  // It may finish the upload.
+  const upload = await toItsEnd(c.var.deps, () => inspectUpload(c.var.deps, c.var.caller.userId, id))
   standing(c, upload)
   if (upload.lengthBytes === null) c.header("Upload-Defer-Length", "1")
   else c.header("Upload-Length", String(upload.lengthBytes))
