@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin"
 import { defineConfig } from "vitest/config"
 import { newSecrets } from "./scripts/local-state.ts"
+import { packagedDocuments } from "./test/support/packaged-documents.ts"
 
 const CORPUS = "test/corpus"
 
@@ -13,6 +14,10 @@ const readCorpus = (): Record<string, string> =>
       .filter((name) => /\.(?:docx|xlsx|pptx)$/.test(name))
       .map((name) => [name, readFileSync(join(CORPUS, name), "base64")]),
   )
+
+/** And those in packages: path → base64. */
+const readPackaged = (): Record<string, string> =>
+  Object.fromEntries(packagedDocuments.map(({ path }) => [path, readFileSync(join("node_modules", path), "base64")]))
 
 const secrets = newSecrets()
 // Wrangler warns of required secrets that it finds nowhere.
@@ -36,6 +41,7 @@ export default defineConfig({
                 MAIL_FROM: "Sealpost <files@sealpost.test>",
                 MAILCHANNELS_API_KEY: "test-api-key",
                 TEST_CORPUS: readCorpus(),
+                TEST_PACKAGED: readPackaged(),
                 TEST_MIGRATIONS: await readD1Migrations("drizzle"),
               },
             },

@@ -108,6 +108,12 @@ export async function startSubject(stateDir: string, vars: Record<string, string
     plainUrl: (fileId: string): string => `${origin}/bench/plain/${fileId}`,
     /** Resident bytes of all workerd processes. */
     residentBytes: (): number => workerds.reduce((sum, pid) => sum + field(pid, "VmRSS") * 1024, 0),
+    /** From now on the highest is that of now (proc(5), clear_refs). */
+    forgetPeak(): void {
+      for (const pid of workerds) writeFileSync(`/proc/${String(pid)}/clear_refs`, "5")
+    },
+    /** The most that they had resident since. */
+    peakBytes: (): number => workerds.reduce((sum, pid) => sum + field(pid, "VmHWM") * 1024, 0),
     /** CPU seconds that they have used. */
     cpuSeconds: (): number =>
       workerds.reduce((sum, pid) => {

@@ -4,6 +4,8 @@
 //   POST /bench/plain              body → one R2 multipart object in parts of 5 MiB
 //   POST /bench/unchecked/NAME     body → a sealed, published file as by PUT /api/ops/upload/NAME, but never checked
 //   GET  /bench/check/ID           checks a file once more and says what that read
+//   POST /bench/document           body → kept in memory
+//   GET  /bench/document/TYPE      checks what is kept as one of that type and says what that read
 //   POST /bench/seed               rows of files and clients without bytes, all for everyone, of the one ops account
 //   GET  /bench/hash/WHAT/N        N MiB through crc32, sha256 or nothing
 //   GET  /bench/reads              rows that lists of files have read since it was last asked
@@ -13,6 +15,8 @@ import { createApp } from "../src/app.ts"
 import { createDeps } from "../src/deps.ts"
 import { findOwnFile } from "../src/domain/files.ts"
 import { authenticate } from "../src/domain/sessions.ts"
+import type { DocumentType } from "../src/office/document-type.ts"
+import { checkDocument } from "../src/office/ooxml.ts"
 import { createBodySource } from "../src/protocol/body.ts"
 import { countReads, isFileList } from "./count-reads.ts"
 import { seedFiles } from "./seed-lists.ts"
@@ -74,6 +78,18 @@ async function check(request: Request, env: Env, context: ExecutionContext, file
   return Response.json(await checkStored(deps, caller, fileId))
 }
 
+let kept = new Uint8Array(0)
+
+async function checkKept(type: string): Promise<Response> {
+  let readBytes = 0
+  const read = (offset: number, lengthBytes: number) => {
+    readBytes += lengthBytes
+    return Promise.resolve(kept.subarray(offset, offset + lengthBytes))
+  }
+  const { fault } = await checkDocument({ sizeBytes: kept.length, read }, type as DocumentType)
+  return Response.json({ fault, readBytes })
+}
+
 /** Authorised and looked up as the sealed download is, so that only sealing makes the difference. */
 async function plainGet(request: Request, env: Env, context: ExecutionContext, fileId: string): Promise<Response> {
   const { deps, caller } = await call(request, env, context)
@@ -119,6 +135,11 @@ export default {
     if (bench !== "bench") return app.fetch(request, countedEnv(env), context)
     if (request.url.endsWith("/bench/seed")) return seed(request, env)
     if (request.url.endsWith("/bench/reads")) return Response.json({ rows: counted?.take() ?? 0 })
+    if (what === "document") {
+      if (request.method === "GET") return checkKept(name)
+      kept = new Uint8Array(await request.arrayBuffer())
+      return new Response("ok")
+    }
     if (what === "hash") return hash(name, Number(count))
     if (what === "unchecked") return unchecked(request, env, context, name)
     if (what === "check") return check(request, env, context, name)

@@ -21,7 +21,7 @@ const START_BYTES = 256
 /** More relationship parts than this are paid for one by one: presentations of thousands of slides. */
 const FREE_PARTS = 1000
 const BYTES_FOR_EACH_PART = 1024
-const MAX_PARTS = 12_000
+const MAX_PARTS = 8000
 /** A local header with its extra field, and a descriptor. */
 const HEADER_ALLOWANCE_BYTES = 4096
 /** Local extra fields and descriptors are shorter than this; an entry cannot hide in less. */
@@ -86,7 +86,7 @@ export async function openArchive(whole: ByteSource, work: Work, smallBytes = SM
   async function readEntry(entry: ZipEntry): Promise<Uint8Array<ArrayBuffer>> {
     work.spend(WORK_PER_PART)
     const raw = await source.read(await dataOffset(entry), entry.compressedBytes)
-    const plain = entry.method === 0 || entry.plainBytes + raw.length === 0 ? raw : inflateExactly(raw, entry.plainBytes)
+    const plain = entry.method === 0 || entry.plainBytes + raw.length === 0 ? raw : await inflateExactly(raw, entry.plainBytes)
     requireChecksum(plain, entry.crc32)
     proven.add(entry)
     return plain
@@ -95,7 +95,7 @@ export async function openArchive(whole: ByteSource, work: Work, smallBytes = SM
   async function readBeginning(entry: ZipEntry, rawBytes: number): Promise<Uint8Array<ArrayBuffer>> {
     work.spend(WORK_PER_START)
     const raw = await source.read(await dataOffset(entry), Math.min(rawBytes, entry.compressedBytes))
-    return entry.method === 0 ? raw : inflateStart(raw, rawBytes * 1032)
+    return entry.method === 0 ? raw : inflateStart(raw)
   }
 
   const suspicious = isSmall ? placed : placed.filter((place) => slackBytes(place) > UNSUSPICIOUS_SLACK_BYTES)

@@ -85,6 +85,18 @@ export async function inPart<T>(part: string, run: () => T | Promise<T>): Promis
   try {
     return await run()
   } catch (error) {
-    throw error instanceof DocumentFault && error.part === undefined ? new DocumentFault(error.reason, part) : error
+    throw named(error, part)
   }
 }
+
+/** The same of what reads a part item by item. */
+export function* eachInPart<T>(part: string, items: Iterable<T>): Generator<T, void> {
+  try {
+    yield* items
+  } catch (error) {
+    throw named(error, part)
+  }
+}
+
+const named = (error: unknown, part: string): unknown =>
+  error instanceof DocumentFault && error.part === undefined ? new DocumentFault(error.reason, part) : error

@@ -1,48 +1,68 @@
-// Inflating under a budget of real bytes, whatever sizes are declared. Synchronous and through node:zlib on
-// purpose: a DecompressionStream takes everything that is written to it without waiting for its reader, so one
-// megabyte of a bomb is a gigabyte in memory before the first byte can be counted (docs/decisions/0018).
-import { constants, crc32, inflateRawSync } from "node:zlib"
+// Inflating under a budget of real bytes, whatever sizes are declared. A DecompressionStream inflates all that is
+// written to it at once, whether anybody reads or not: one megabyte of a bomb would be a gigabyte in memory before the
+// first byte could be counted. So it is fed in pieces, none of which can become more than some megabytes, and no more of
+// them once there is more than was declared (docs/decisions/0018).
+import { crc32 } from "node:zlib"
 import { DocumentFault } from "./fault.ts"
 
 /** How everybody writes an empty part, if they compress it at all: a last block of fixed codes, and its end. */
 const NOTHING = [3, 0]
+/** At most 1032 times as much comes of it: a length of 258 bytes takes two bits. */
+const PIECE_BYTES = 8 * 1024
+const START_ROOM_BYTES = 64 * 1024
+
+type Bytes = Uint8Array<ArrayBuffer>
 
 /**
- * Inflates one raw deflate stream that must end exactly with its input.
- * @param plainBytes - how long the result must be; not a byte more is ever held
+ * Inflates one raw deflate stream (RFC 1951) that must end exactly with its input.
+ * @param plainBytes - how long the result must be; it is held twice, and what a few pieces beyond it become
  * @throws DocumentFault `lying_sizes` when it is longer or shorter, `bad_compression` when it is none
  */
-export function inflateExactly(raw: Uint8Array, plainBytes: number): Uint8Array<ArrayBuffer> {
+export async function inflateExactly(raw: Bytes, plainBytes: number): Promise<Bytes> {
   if (plainBytes === 0 && raw.length === NOTHING.length && NOTHING.every((byte, i) => raw[i] === byte)) return new Uint8Array(0)
-  const { buffer, consumedBytes } = inflate(raw, plainBytes, constants.Z_FINISH)
-  if (buffer.length !== plainBytes) throw new DocumentFault("lying_sizes")
-  if (consumedBytes !== raw.length) throw new DocumentFault("bad_compression")
-  return buffer
+  const { reader, writer, stop } = openInflater()
+  // One byte more than there may be shows that there is more; fewer come only at the stream's end.
+  const reading = reader.readAtLeast(plainBytes + 1, new Uint8Array(plainBytes + 1))
+  feed(writer, raw).catch(isToldByReader)
+  try {
+    const { value } = await reading
+    if (value?.length !== plainBytes) throw new DocumentFault("lying_sizes")
+    return value
+  } catch (error) {
+    stop()
+    throw faultOf(error)
+  }
 }
 
-/** What the beginning of a deflate stream inflates to, as far as it goes. */
-export const inflateStart = (raw: Uint8Array, maxBytes: number): Uint8Array<ArrayBuffer> =>
-  inflate(raw, maxBytes, constants.Z_SYNC_FLUSH).buffer
-
-const MIN_CHUNK_BYTES = 64
-const MAX_CHUNK_BYTES = 1024 * 1024
-
-type Inflated = { buffer: Uint8Array<ArrayBuffer>; consumedBytes: number }
-
-function inflate(raw: Uint8Array, maxBytes: number, finishFlush: number): Inflated {
+/**
+ * What the beginning of a deflate stream inflates to, as far as it goes.
+ * @param raw - a few kilobytes: all that comes of them is held
+ * @throws DocumentFault `bad_compression`
+ */
+export async function inflateStart(raw: Bytes): Promise<Bytes> {
+  const { reader, writer, stop } = openInflater()
+  const chunks: Bytes[] = []
+  const next = () => {
+    const reading = reader.read(new Uint8Array(START_ROOM_BYTES))
+    reading.catch(isToldByReader)
+    return reading
+  }
   try {
-    // With `info` the answer holds the engine too, which the types do not know.
-    // All of it at once: thousands of small parts would each take the room of a large one, and large ones be pieced together.
-    const chunkSize = Math.max(MIN_CHUNK_BYTES, Math.min(MAX_CHUNK_BYTES, maxBytes + 1))
-    const options = { maxOutputLength: Math.max(1, maxBytes), chunkSize, finishFlush, info: true }
-    const result = inflateRawSync(raw, options) as unknown as {
-      buffer: Uint8Array<ArrayBuffer>
-      engine: { bytesWritten: number }
+    let reading = next()
+    await writer.write(raw)
+    for (;;) {
+      // All output stands there by now; of bytes that make none yet, no read would ever come back.
+      const result = await Promise.race([reading, scheduler.wait(1)])
+      if (result?.value === undefined) break
+      chunks.push(result.value)
+      if (result.value.length < START_ROOM_BYTES) break
+      reading = next()
     }
-    return { buffer: result.buffer, consumedBytes: result.engine.bytesWritten }
+    return new Uint8Array(await new Blob(chunks).arrayBuffer())
   } catch (error) {
-    const isTooLong = error instanceof RangeError || (error as { code?: unknown }).code === "ERR_BUFFER_TOO_LARGE"
-    throw new DocumentFault(isTooLong ? "lying_sizes" : "bad_compression")
+    throw faultOf(error)
+  } finally {
+    stop()
   }
 }
 
@@ -50,3 +70,28 @@ function inflate(raw: Uint8Array, maxBytes: number, finishFlush: number): Inflat
 export function requireChecksum(plain: Uint8Array, expected: number): void {
   if (crc32(plain) >>> 0 !== expected) throw new DocumentFault("bad_checksum")
 }
+
+function openInflater() {
+  const { readable, writable } = new DecompressionStream("deflate-raw")
+  const writer = writable.getWriter()
+  const reader = readable.getReader({ mode: "byob" })
+  const stop = (): void => {
+    writer.abort().catch(isToldByReader)
+    reader.cancel().catch(isToldByReader)
+  }
+  return { reader, writer, stop }
+}
+
+async function feed(writer: WritableStreamDefaultWriter<Uint8Array>, raw: Uint8Array): Promise<void> {
+  let offset = 0
+  for (; offset + PIECE_BYTES < raw.length; offset += PIECE_BYTES) await writer.write(raw.subarray(offset, offset + PIECE_BYTES))
+  writer.write(raw.subarray(offset)).catch(isToldByReader)
+  await writer.close()
+}
+
+const isToldByReader = (): void => {
+  // Whatever fails there fails the read that is waited for, too.
+}
+
+/** The stream throws TypeErrors of all that is no deflate stream: cut, damaged, or with more behind its end. */
+const faultOf = (error: unknown): unknown => (error instanceof TypeError ? new DocumentFault("bad_compression") : error)

@@ -12,7 +12,7 @@ import {
   mainPartKind,
   mainRoots,
 } from "./document-type.ts"
-import { DocumentFault, type FaultReason, inPart } from "./fault.ts"
+import { DocumentFault, type FaultReason, eachInPart, inPart } from "./fault.ts"
 import { type Related, refuseActiveParts, refuseProgramLink, refuseRibbon } from "./active-parts.ts"
 import { looksFor } from "./looks.ts"
 import { faultOfStart, kindOfArchive } from "./other-formats.ts"
@@ -44,8 +44,8 @@ export type DocumentVerdict =
 
 /** Thirty thousand parts need about this much. */
 const MAX_CONTENT_TYPES_BYTES = 8 * 1024 * 1024
-/** A page of thousands of links. */
-const MAX_RELATIONSHIPS_BYTES = 4 * 1024 * 1024
+/** Of a worksheet with as many hyperlinks as Excel takes (65 530). */
+const MAX_RELATIONSHIPS_BYTES = 16 * 1024 * 1024
 const MAIN_START_BYTES = 4096
 /** All XML but pictures (SVG), which editors write with one, and imported web pages. */
 const MAY_HAVE_DOCTYPE = /^(?!image\/|application\/xhtml).*[+/]xml$|vmldrawing$/
@@ -103,9 +103,9 @@ async function readContentTypes(archive: Archive, work: Work): Promise<ContentTy
   return inPart(entry.name, async () => parseContentTypes(await archive.read(entry, MAX_CONTENT_TYPES_BYTES)))
 }
 
-async function readRelationships(archive: Archive, entry: ZipEntry, work: Work): Promise<Relationship[]> {
+async function readRelationships(archive: Archive, entry: ZipEntry, work: Work): Promise<Iterable<Relationship>> {
   work.spend(entry.plainBytes)
-  return inPart(entry.name, async () => parseRelationships(await archive.read(entry, MAX_RELATIONSHIPS_BYTES)))
+  return eachInPart(entry.name, parseRelationships(await archive.read(entry, MAX_RELATIONSHIPS_BYTES)))
 }
 
 /** The part that the package's own relationships name as its document decides what the package is. */
@@ -116,10 +116,10 @@ async function findMainPart(
 ): Promise<{ type: DocumentType; mainPart: ZipEntry }> {
   const entry = archive.find(PACKAGE_RELATIONSHIPS)
   if (entry === undefined) throw new DocumentFault("no_relationships")
-  const targets = (await readRelationships(archive, entry, work))
-    .filter(({ kind, isExternal }) => kind === "officedocument" && !isExternal)
-    .map(({ target }) => resolveTarget("", target))
-  if (new Set(targets).size > 1) throw new DocumentFault("two_main_parts", entry.name)
+  const targets = new Set<string | null>()
+  for (const { kind, isExternal, target } of await readRelationships(archive, entry, work))
+    if (kind === "officedocument" && !isExternal) targets.add(resolveTarget("", target))
+  if (targets.size > 1) throw new DocumentFault("two_main_parts", entry.name)
   const [target] = targets
   if (target === undefined || target === null) throw new DocumentFault("no_main_part", entry.name)
   const mainPart = archive.find(target)
@@ -226,8 +226,11 @@ async function faultOfPackage(source: ByteSource, work: Work): Promise<FaultReas
     const { mainPart } = await findMainPart(archive, types, work)
     checkParts(archive, types, EVERYTHING_ALLOWED, mainPart)
     const entry = archive.find(relationshipsOf(mainPart.name))
-    const relationships = entry === undefined ? [] : await readRelationships(archive, entry, work)
-    return relationships.some(({ kind }) => isMacroRelationship(kind)) ? "macro_enabled" : null
+    let isMacro = false
+    // All of them, or nobody knew whether the part is sound.
+    if (entry !== undefined)
+      for (const { kind } of await readRelationships(archive, entry, work)) isMacro ||= isMacroRelationship(kind)
+    return isMacro ? "macro_enabled" : null
   } catch (error) {
     if (error instanceof DocumentFault) return error.reason
     throw error

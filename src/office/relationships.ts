@@ -19,26 +19,24 @@ export type Relationship = {
 export const isRelationshipPart = (partName: string): boolean => /(?:^|\/)_rels\/[^/]*\.rels$/.test(partKey(partName))
 
 /**
- * All relationships of one relationship part. No alternatives may stand there (ECMA-376 Part 2 section 6.5.3.1): readers
+ * All relationships of one relationship part, one at a time: a worksheet may have 65 530 hyperlinks. No alternatives may stand there (ECMA-376 Part 2 section 6.5.3.1): readers
  * would choose differently.
  * @throws DocumentFault `bad_xml`, `xml_doctype`
  */
-export function parseRelationships(bytes: Uint8Array): Relationship[] {
-  const found: Relationship[] = []
+export function* parseRelationships(bytes: Uint8Array): Generator<Relationship, void> {
   for (const { localName, depth, namespace, attributes } of parseXml(bytes)) {
     const isKnown = depth === 0 ? localName === "Relationships" : depth === 1 && localName === "Relationship"
     if (!isKnown || namespace !== NAMESPACE) throw new DocumentFault("bad_xml")
     if (depth === 0) continue
     const type = (attributes.get("Type") ?? "").trim()
     const mode = attributes.get("TargetMode") ?? "Internal"
-    found.push({
+    yield {
       id: attributes.get("Id") ?? "",
       kind: type.slice(type.lastIndexOf("/") + 1).toLowerCase(),
       target: attributes.get("Target") ?? "",
       isExternal: mode !== "Internal",
-    })
+    }
   }
-  return found
 }
 
 /** The part whose relationships these are; "" for the package itself. */

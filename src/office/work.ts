@@ -6,7 +6,7 @@ const LIMIT = 20 * 1024 * 1024
 /** An entry of the directory with its local header. */
 export const WORK_PER_ENTRY = 200
 /** Reading a part, however short. */
-export const WORK_PER_PART = 1000
+export const WORK_PER_PART = 1500
 /** Unpacking the beginning of one, which may be a thousand times as long as what is read of it. */
 export const WORK_PER_START = 10_000
 /** Unpacking a byte of text and going through it for words. */

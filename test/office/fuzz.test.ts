@@ -9,12 +9,13 @@ import { FAULT_REASONS } from "../../src/office/fault.ts"
 import { checkDocument } from "../../src/office/ooxml.ts"
 import type { DocumentType } from "../../src/office/document-type.ts"
 import { createWork } from "../../src/office/work.ts"
-import { corpus } from "../support/documents.ts"
+import { corpus, packaged } from "../support/documents.ts"
 import { buildZip, takeApart } from "../support/zip-builder.ts"
 
-const seeds = Object.entries(corpus)
-  .filter(([, bytes]) => bytes.length < 16_000)
-  .map(([name, bytes]) => ({ type: name.slice(name.lastIndexOf(".") + 1) as DocumentType, bytes }))
+const seeds = [
+  ...Object.entries(corpus).map(([name, bytes]) => ({ type: name.slice(name.lastIndexOf(".") + 1) as DocumentType, bytes })),
+  ...packaged.filter(({ fault }) => fault === null),
+].filter(({ bytes }) => bytes.length < 16_000)
 
 function strict(bytes: Uint8Array<ArrayBuffer>): ByteSource {
   const source = memorySource(bytes)

@@ -16,6 +16,7 @@ import {
   contentTypes,
   corpus,
   minimalParts,
+  packaged,
   realDocument,
   relationships,
   zipOf,
@@ -47,13 +48,28 @@ describe("G17: real documents", () => {
     expect(new Set(Object.keys(corpus).map(typeOf))).toEqual(new Set(DOCUMENT_TYPES))
   })
 
-  it.each(Object.entries(corpus))("%s is what its name says, and neither of the others", async (name, bytes) => {
-    const type = typeOf(name)
+  it.each([
+    ...Object.entries(corpus).map(([name, bytes]) => ({ path: name, by: "", type: typeOf(name), bytes })),
+    ...packaged.filter(({ fault }) => fault === null),
+  ])("$path ($by) is what its name says, and neither of the others", async ({ type, bytes }) => {
     for (const claimed of DOCUMENT_TYPES) {
       const verdict = await check(bytes, claimed)
       expect(verdict, claimed).toEqual(claimed === type ? { fault: null } : { fault: "other_type", found: type })
     }
   })
+
+  const refused = packaged.filter(({ fault }) => fault !== null)
+
+  it.each(refused)("$path ($by) is refused as a .$type: $fault", async ({ type, bytes, fault }) => {
+    expect(await check(bytes, type)).toMatchObject({ fault })
+  })
+
+  it.each(refused.filter(({ fault }) => fault === "external_relationship"))(
+    "$path is taken where links are",
+    async ({ bytes }) => {
+      expect(await check(bytes, "docx", { ...STRICTEST_POLICY, externalRelationships: true })).toEqual({ fault: null })
+    },
+  )
 
   it("of thousands of slides and sheets are accepted", async () => {
     const slide = (i: number): string => `ppt/slides/slide${String(i)}.xml`

@@ -1,11 +1,20 @@
 // Documents for tests inside workerd: the real ones of test/corpus, and packages built entry by entry.
 import { env } from "cloudflare:workers"
 import { type Zippable, strToU8, zipSync } from "fflate"
+import { packagedDocuments } from "./packaged-documents.ts"
+
+const fromBase64 = (base64: string): Uint8Array<ArrayBuffer> => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0))
 
 /** File name → bytes, all genuine; test/corpus/README.md says which program wrote what. */
 export const corpus: Record<string, Uint8Array<ArrayBuffer>> = Object.fromEntries(
-  Object.entries(env.TEST_CORPUS).map(([name, base64]) => [name, Uint8Array.from(atob(base64), (char) => char.charCodeAt(0))]),
+  Object.entries(env.TEST_CORPUS).map(([name, base64]) => [name, fromBase64(base64)]),
 )
+
+/** Those that lie in packages, with what is to become of each. */
+export const packaged = packagedDocuments.map((document) => ({
+  ...document,
+  bytes: fromBase64(env.TEST_PACKAGED[document.path] ?? ""),
+}))
 
 export function realDocument(name: string): Uint8Array<ArrayBuffer> {
   const bytes = corpus[name]
