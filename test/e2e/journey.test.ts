@@ -4,12 +4,12 @@
 import { createHash, randomBytes } from "node:crypto"
 import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { zipSync } from "fflate"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type Rows, withDatabase } from "../../scripts/database.ts"
 import { documentParts } from "../../bench/subject.ts"
-import { CORPUS_SAMPLE } from "../support/corpus-sample.ts"
+import { CORPUS_SAMPLE, corpusPath } from "../support/corpus-sample.ts"
 import { startMailServer } from "../support/mail-server.ts"
 import { PROJECT_DIR, type Service, freePort, printedAccount, run, startService } from "./service.ts"
 
@@ -120,10 +120,11 @@ describe("the README's journey", () => {
 })
 
 describe("the running service", () => {
-  it.each(CORPUS_SAMPLE)("carries %s through unchanged", async (name) => {
+  it.each(CORPUS_SAMPLE)("carries %s through unchanged", async (document) => {
+    const path = corpusPath(document)
+    const name = basename(path)
     const ops = await logIn("ops", printedAccount(service.output()))
     const client = await logIn("client", CLIENT)
-    const path = join(PROJECT_DIR, "test/corpus", name)
     const uploaded = JSON.parse(await curl(`${service.origin}/api/ops/upload`, ...bearer(ops), "-F", `file=@${path}`)) as {
       file: { id: string; sha256: string }
     }

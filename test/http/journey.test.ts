@@ -3,7 +3,7 @@ import { env } from "cloudflare:workers"
 import { describe, expect, it } from "vitest"
 import { PART_BYTES, sealedFileBytes } from "../../src/crypto/sealed-format.ts"
 import { auditEvents, blobs, links, uploads } from "../../src/db/schema.ts"
-import { corpus, docxOfSize, realDocument } from "../support/documents.ts"
+import { corpus, docxOfSize, packaged, realDocument } from "../support/documents.ts"
 import { ORIGIN, createTestClient, freshEmail } from "../support/client.ts"
 
 type FileJson = { id: string; name: string; size: number; type: string; sha256: string; createdAt: string }
@@ -22,7 +22,13 @@ const includes = (haystack: Uint8Array, needle: Uint8Array): boolean => {
 }
 
 describe("the journey of a document", () => {
-  it.each(Object.entries(corpus))("takes %s from upload to the client, byte for byte", async (name, bytes) => {
+  const documents = [
+    ...Object.entries(corpus).map(([path, bytes]) => ({ path, by: "", bytes })),
+    ...packaged.filter(({ fault }) => fault === null),
+  ]
+
+  it.each(documents)("takes $path ($by) from upload to the client, byte for byte", async ({ path, bytes }) => {
+    const name = path.slice(path.lastIndexOf("/") + 1)
     const api = createTestClient()
     const ops = await api.newOps()
     const client = await api.newClient()
@@ -40,8 +46,7 @@ describe("the journey of a document", () => {
       createdAt: "2026-11-23T12:00:00.000Z",
     })
 
-    const path = "/api/client/files?limit=200"
-    const list = await (await api.request(path, { token: client.tokens.accessToken })).json<ListJson>()
+    const list = await (await api.request("/api/client/files?limit=200", { token: client.tokens.accessToken })).json<ListJson>()
     expect(list.files.find(({ id }) => id === file.id)).toEqual({ ...file, description: null, expiresAt: null, state: "new" })
 
     const minted = await api.request(`/api/client/download/${file.id}`, { token: client.tokens.accessToken })

@@ -1,8 +1,10 @@
 // Some of the real documents, for tests that carry each through a running service; all of them are checked in test/office.
 import { join } from "node:path"
 import { PROJECT_DIR } from "../e2e/service.ts"
+import { LARGE_PACKAGED_DOCUMENTS } from "./packaged-documents.ts"
 
-export const CORPUS_SAMPLE = [
+/** In test/corpus, or with a folder below node_modules. */
+export const CORPUS_SAMPLE: readonly string[] = [
   "libreoffice.docx",
   "libreoffice.pptx",
   "libreoffice.xlsx",
@@ -11,6 +13,9 @@ export const CORPUS_SAMPLE = [
   "npm-pptxgenjs.pptx",
   "openpyxl.xlsx",
   "python-docx.docx",
+  "custom-office-document-properties/test/files/google.docx",
+  "officeprops/src/test/files/1test.pptx",
+  ...LARGE_PACKAGED_DOCUMENTS.map(({ path }) => path),
 ]
 
-export const corpusPath = (name: string): string => join(PROJECT_DIR, "test/corpus", name)
+export const corpusPath = (name: string): string => join(PROJECT_DIR, name.includes("/") ? "node_modules" : "test/corpus", name)
