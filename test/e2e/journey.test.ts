@@ -135,7 +135,7 @@ describe("the running service", () => {
     const received = join(dir, `received-${name}`)
     expect(
       await curl(link["download-link"], ...bearer(client), "-o", received, "-w", "%{http_code} %header{content-disposition}"),
-    ).toBe(`200 attachment; filename="${name}"; filename*=UTF-8''${name}`)
+    ).toBe(`200 attachment; filename="${name.replaceAll(/[^ -~]/g, "_")}"; filename*=UTF-8''${encodeURIComponent(name)}`)
     expect(sha256(readFileSync(received))).toBe(uploaded.file.sha256)
     expect(await status(link["download-link"])).toBe(401)
     expect(await status(link["download-link"], ...bearer(ops))).toBe(403)

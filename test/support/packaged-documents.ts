@@ -64,6 +64,7 @@ export const packagedDocuments: readonly PackagedDocument[] = [
     "test/file_with_2_sheets.xlsx": "Excel for Mac 16",
     "example/example4.xlsx": "Google Sheets",
   }),
+  ...taken("sy-excel2json/demo", { "test.xlsx": "WPS Spreadsheets 11" }),
   ...refused(OFFICE_2010, "docx", {
     "Doc1.docm": "macro_enabled",
     "Doc1.dotm": "macro_enabled",
@@ -99,5 +100,6 @@ export const packagedDocuments: readonly PackagedDocument[] = [
 /** Too large for every test to carry along; tests that drive a whole service upload them. */
 export const LARGE_PACKAGED_DOCUMENTS: readonly PackagedDocument[] = [
   ...taken(OFFICE_2010, { "1testppt.pptx": "PowerPoint 2008 for Mac" }),
+  ...taken("zl-docx2html/testdoc", { "nginx基本使用.docx": "WPS Writer 11" }),
   ...taken("xlsx-stream-reader/test", { "big.xlsx": "Excel for Mac, with 45 000 hyperlinks" }),
 ]
