@@ -83,7 +83,7 @@ describe("the README's journey", () => {
       const code = /#([0-9A-Z]{4}-[0-9A-Z]{4})\\n/.exec(text)?.[1]
       if (code !== undefined) writeFileSync(codeFile, code)
     }, 50)
-    const { code, stdout, stderr } = await run("bash", ["-eu", "-c", pasted], { cwd: dir })
+    const { code, stdout, stderr } = await run("bash", ["--norc", "-eu", "-c", pasted], { cwd: dir })
     clearInterval(watcher)
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
 
