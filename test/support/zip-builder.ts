@@ -44,6 +44,8 @@ export type ZipOptions = {
   suffix?: Uint8Array
   comment?: Uint8Array
   end?: Partial<BuiltEnd>
+  /** The directory lists the entries in the order opposite to that in which they lie. */
+  reverseDirectory?: boolean
   /** Writes Zip64 end records; the plain one then holds all ones. */
   zip64?: Partial<{
     entries: number
@@ -164,7 +166,7 @@ export function buildZip(entries: readonly BuiltEntry[], options: ZipOptions = {
     push(entry.after ?? NOTHING)
   }
   const offset = at
-  for (const header of directory) push(header)
+  for (const header of options.reverseDirectory === true ? directory.toReversed() : directory) push(header)
   const end: BuiltEnd = {
     disk: 0,
     commentBytes: 0,
