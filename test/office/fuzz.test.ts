@@ -1,21 +1,20 @@
 // Genuine documents damaged, or written otherwise: a check never fails but by a verdict, never reads outside, and what it
 // accepts two independent readers read with the same names and bytes, one by the directory (fflate), one by local headers.
 import fc from "fast-check"
-import { strFromU8, unzipSync } from "fflate"
+import { strFromU8 } from "fflate"
 import { describe, expect, it } from "vitest"
-import { type Archive, openArchive } from "../../src/office/archive.ts"
-import { type ByteSource, memorySource } from "../../src/office/byte-source.ts"
-import { DocumentFault, FAULT_REASONS } from "../../src/office/fault.ts"
+import { FAULT_REASONS } from "../../src/office/fault.ts"
 import { checkDocument } from "../../src/office/ooxml.ts"
 import type { DocumentType } from "../../src/office/document-type.ts"
-import { createWork } from "../../src/office/work.ts"
 import { byteMutation, damage } from "../support/byte-mutations.ts"
-import { CONTENT_TYPES, MAIN_TYPES, contentTypes, corpus, isSame, minimalParts, packaged, zipOf } from "../support/documents.ts"
-import { readForward } from "../support/forward-zip.ts"
+import { CONTENT_TYPES, MAIN_TYPES, contentTypes, corpus, minimalParts, packaged, zipOf } from "../support/documents.ts"
+import { expectSame, expectSameUnread, strict } from "../support/read-alike.ts"
 import { buildZip, join, takeApart } from "../support/zip-builder.ts"
 import { buildVariant, harmlessVariant, hostileVariant } from "../support/zip-variants.ts"
 
 type Bytes = Uint8Array<ArrayBuffer>
+/** Half a minute in all, and longer where others run beside it. */
+const LONG = { timeout: 180_000 }
 
 /** Up to the size of the presentations of Google, PowerPoint and LibreOffice. */
 const MAX_SEED_BYTES = 33_000
@@ -36,78 +35,6 @@ const oneOf = (some: readonly Seed[]): fc.Arbitrary<Seed> =>
   fc.constantFrom(...some.map((seed) => ({ ...seed, [fc.toStringMethod]: () => seed.path })))
 const seed = oneOf(seeds)
 
-function strict(bytes: Bytes): ByteSource {
-  const source = memorySource(bytes)
-  return {
-    sizeBytes: bytes.length,
-    read(offset, lengthBytes) {
-      const isInside = Number.isSafeInteger(offset) && offset >= 0 && lengthBytes >= 0 && offset + lengthBytes <= bytes.length
-      if (!isInside) throw new RangeError("read outside the file")
-      return source.read(offset, lengthBytes)
-    },
-  }
-}
-
-const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")
-const latin1 = new TextDecoder("latin1")
-/** fflate takes a name without the flag of UTF-8 letter by letter. */
-const isNamed = ({ name, nameBytes }: Archive["entries"][number], other: string): boolean =>
-  other === name || other === strFromU8(nameBytes, true) || other === latin1.decode(nameBytes)
-
-/** What is accepted through and through, both others must read alike. */
-async function expectSame(bytes: Bytes): Promise<void> {
-  const archive = await openArchive(strict(bytes), createWork())
-  const other = unzipSync(bytes)
-  const forward = readForward(bytes)
-  const inOrder = archive.entries.toSorted((a, b) => a.headerOffset - b.headerOffset)
-  expect(forward.map(({ nameBytes }) => hex(nameBytes))).toEqual(inOrder.map(({ nameBytes }) => hex(nameBytes)))
-  expect(Object.keys(other).length).toBe(inOrder.length)
-  for (const [i, entry] of inOrder.entries()) {
-    const ours = await archive.read(entry, 8 * 1024 * 1024)
-    const theirs = Object.entries(other).find(([name]) => isNamed(entry, name))?.[1]
-    expect(theirs !== undefined && isSame(ours, theirs), `${entry.name} by the directory`).toBe(true)
-    expect(isSame(ours, forward[i]?.content ?? new Uint8Array(1)), `${entry.name} by its header`).toBe(true)
-  }
-}
-
-/** Runs what may fail by a fault, and by nothing else. */
-async function orFault<T>(run: () => Promise<T>): Promise<T | null> {
-  try {
-    return await run()
-  } catch (error) {
-    if (error instanceof DocumentFault) return null
-    throw error
-  }
-}
-
-/**
- * Of a large archive, or one within another, local headers of parts that are not read stay unchecked: what the directory
- * lists must be the same, and what is read.
- */
-async function expectSameUnread(bytes: Bytes): Promise<boolean> {
-  const archive = await orFault(() => openArchive(strict(bytes), createWork(), 0))
-  if (archive === null) return false
-  const listed: { name: string; size: number; originalSize: number }[] = []
-  unzipSync(bytes, {
-    filter: (file) => {
-      listed.push(file)
-      return false
-    },
-  })
-  expect(listed.length).toBe(archive.entries.length)
-  for (const [i, entry] of archive.entries.entries()) {
-    const { name = "", size, originalSize } = listed[i] ?? {}
-    expect(isNamed(entry, name), entry.name).toBe(true)
-    expect([size, originalSize]).toEqual([entry.compressedBytes, entry.plainBytes])
-    const ours = await orFault(() => archive.read(entry, 8 * 1024 * 1024))
-    if (ours === null) continue
-    let at = 0
-    const [theirs] = Object.values(unzipSync(bytes, { filter: () => at++ === i }))
-    expect(theirs !== undefined && isSame(ours, theirs), entry.name).toBe(true)
-  }
-  return true
-}
-
 describe("mutated documents", () => {
   it("are made of all three types, and of real presentations", () => {
     const types = seeds.map(({ type }) => type)
@@ -115,7 +42,7 @@ describe("mutated documents", () => {
     expect(new Set(types).size).toBe(3)
   })
 
-  it("get a verdict and nothing else, and what is accepted reads alike elsewhere", async () => {
+  it("get a verdict and nothing else, and what is accepted reads alike elsewhere", LONG, async () => {
     let listed = 0
     await fc.assert(
       fc.asyncProperty(seed, fc.array(byteMutation, { minLength: 1, maxLength: 4 }), async ({ type, bytes }, mutations) => {
@@ -131,7 +58,7 @@ describe("mutated documents", () => {
     expect(listed).toBeGreaterThanOrEqual(100)
   })
 
-  it("are as good as before, written as other programs could have written them, and read alike", async () => {
+  it("are as good as before, written as other programs could have written them, and read alike", LONG, async () => {
     await fc.assert(
       fc.asyncProperty(seed, harmlessVariant, async ({ type, entries }, written) => {
         const bytes = buildVariant(entries, written)
@@ -143,7 +70,7 @@ describe("mutated documents", () => {
     )
   })
 
-  it("get a verdict with a lie in one field, and read alike where it does no harm", async () => {
+  it("get a verdict with a lie in one field, and read alike where it does no harm", LONG, async () => {
     let accepted = 0
     let listed = 0
     await fc.assert(
@@ -163,7 +90,7 @@ describe("mutated documents", () => {
     expect(listed).toBeGreaterThan(accepted)
   })
 
-  it("get a verdict within another document", async () => {
+  it("get a verdict within another document", LONG, async () => {
     const BOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     const declared = contentTypes(MAIN_TYPES.docx).replace(
       "</Types>",
@@ -182,7 +109,7 @@ describe("mutated documents", () => {
     expect(accepted).toBeGreaterThanOrEqual(40)
   })
 
-  it("get a verdict with any text in the parts that describe them", async () => {
+  it("get a verdict with any text in the parts that describe them", LONG, async () => {
     const smallest = seeds.toSorted((a, b) => a.bytes.length - b.bytes.length).slice(0, 8)
     const snippet = fc.constantFrom(
       "<",
