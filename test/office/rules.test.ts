@@ -35,13 +35,15 @@ describe("a part that describes others", () => {
     await expectPair(override("PartNames"), override("PartName"), "bad_xml", CONTENT_TYPES)
   })
 
-  it("with more than 256 prefixes is refused", async () => {
-    // One of them is the default namespace.
-    const prefixes = (count: number): string =>
-      Array.from({ length: count - 1 }, (_, i) => ` xmlns:p${String(i)}="urn:${String(i)}"`).join("")
+  it("with more than 256 prefixes is refused, wherever within each other they are declared", async () => {
+    const prefixes = (count: number, letter: string): string =>
+      Array.from({ length: count }, (_, i) => ` xmlns:${letter}${String(i)}="urn:${String(i)}"`).join("")
+    // Besides the default namespace.
     const document = (count: number): Parts => ({
       ...minimalParts(),
-      [CONTENT_TYPES]: types.replace("<Types", `<Types${prefixes(count)}`),
+      [CONTENT_TYPES]: types
+        .replace("<Types", `<Types${prefixes(200, "p")}`)
+        .replace("<Override", `<Override${prefixes(count - 201, "q")}`),
     })
     await expectPair(document(256), document(257), "bad_xml", CONTENT_TYPES)
   })
@@ -166,19 +168,19 @@ describe("the work of a check", () => {
     }).toThrow(expect.objectContaining({ reason: "too_complex" }))
   })
 
-  it("ends with a document whose relationships are longer than any program writes", async () => {
-    // A unit is a byte of them, and 20 Mi units are all.
-    const document = (bytes: number): Parts => ({
+  it("ends with a document of more relationships than any program writes", async () => {
+    // A worksheet has 65 530 hyperlinks at most. Elements of this length are some 26 to 38 units each.
+    const document = (count: number): Parts => ({
       ...minimalParts(),
       ...Object.fromEntries(
         Array.from({ length: 3 }, (_, i) => [
           `a/_rels/${String(i)}.xml.rels`,
-          relationships().replace("</Relationships>", `${" ".repeat(bytes / 3)}</Relationships>`),
+          relationships().replace("</Relationships>", `${'<Relationship Target="a"/>'.repeat(count / 3)}</Relationships>`),
         ]),
       ),
     })
-    expect(await checkParts(document(18 * MIB))).toEqual({ fault: null })
-    expect(await checkParts(document(21 * MIB))).toMatchObject({ fault: "too_complex" })
+    expect(await checkParts(document(450_000))).toEqual({ fault: null })
+    expect(await checkParts(document(900_000))).toMatchObject({ fault: "too_complex" })
   })
 
   it("is spent on each entry of a directory before anything is made of it", async () => {
@@ -188,7 +190,8 @@ describe("the work of a check", () => {
       work.spend(work.remaining() - units)
       return openArchive(memorySource(bytes), work)
     }
-    expect((await open(3 * WORK_PER_ENTRY)).entries.length).toBe(3)
+    // Something more for the letters of their names.
+    expect((await open(3 * WORK_PER_ENTRY + 100)).entries.length).toBe(3)
     await expect(open(3 * WORK_PER_ENTRY - 1)).rejects.toMatchObject({ reason: "too_complex" })
   })
 })
