@@ -121,6 +121,10 @@ describe("documents within a document", () => {
   it("are looked into up to the last", async () => {
     await expectPair(many(4, zipOf(minimalParts("xlsx"))), many(4, broken), "bad_embedded_document", "book4.xlsx")
   })
+
+  it("are not looked into beyond 16 MiB in all", async () => {
+    expect(await checkParts(many(5, broken))).toEqual({ fault: null })
+  })
 })
 
 describe("G12: what an archive declares to hold", () => {
