@@ -17,6 +17,7 @@ export function readForward(bytes: Uint8Array<ArrayBuffer>): ForwardEntry[] {
   let at = 0
   while (data.getUint32(at, true) === LOCAL) {
     const header = readHeader(data, bytes, at)
+    if (header.method !== 0 && header.method !== 8) throw new Error(`method ${String(header.method)}`)
     const { content, end } = header.hasDescriptor ? readStreamed(data, bytes, header) : readDeclared(bytes, header)
     entries.push({ nameBytes: header.nameBytes, content })
     at = end

@@ -22,7 +22,11 @@ const extra = (value: number): Uint8Array =>
 
 const STRATEGIES = [constants.Z_DEFAULT_STRATEGY, constants.Z_FIXED, constants.Z_HUFFMAN_ONLY, constants.Z_RLE] as const
 const FIELDS = ["flags", "method", "crc", "compressedBytes", "plainBytes", "versionNeeded"] as const
-const lie = (value: number): Partial<Fields> => ({ [pick(FIELDS, value)]: value })
+/** In most fields 0 and 8 mean something. */
+function lie(value: number): Partial<Fields> {
+  const rest = Math.floor(value / FIELDS.length)
+  return { [pick(FIELDS, value)]: pick([0, 8, rest], rest) }
+}
 
 type EntryChange = (entry: BuiltEntry, value: number) => Partial<BuiltEntry>
 
