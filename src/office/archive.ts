@@ -73,9 +73,10 @@ export async function openArchive(whole: ByteSource, work: Work, smallBytes = SM
   const dataOffsets = new Map<ZipEntry, number>()
   const proven = new Set<ZipEntry>()
 
-  const check = async (place: PlacedEntry): Promise<void> => {
-    dataOffsets.set(place.entry, await checkLocalHeader(source, place))
-  }
+  const check = (place: PlacedEntry): Promise<void> =>
+    inPart(place.entry.name, async () => {
+      dataOffsets.set(place.entry, await checkLocalHeader(source, place))
+    })
 
   async function dataOffset(entry: ZipEntry): Promise<number> {
     const place = places.get(entry)

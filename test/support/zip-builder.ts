@@ -11,6 +11,8 @@ export type Fields = {
   extra: Uint8Array
   /** What a reader must know to unpack it, times ten. */
   versionNeeded: number
+  /** Date and time as MS-DOS has them. */
+  modified: number
 }
 
 export type BuiltEntry = {
@@ -22,11 +24,18 @@ export type BuiltEntry = {
   /** Flags of both headers. */
   flags?: number
   local?: Partial<Fields> & { name?: string }
-  central?: Partial<Fields> & { name?: string; externalAttributes?: number; disk?: number; offset?: number }
-  descriptor?: "signed" | "unsigned" | "signed64" | "unsigned64"
+  central?: Partial<Fields> & { name?: string; externalAttributes?: number; disk?: number; offset?: number; comment?: Uint8Array }
+  /** The name of both headers as bytes, for one that is no UTF-8. */
+  nameBytes?: Uint8Array
+  descriptor?: DescriptorForm
+  /** What the descriptor says instead of the truth, and bytes more or fewer at its end. */
+  descriptorFields?: Partial<{ signature: number; crc: number; compressedBytes: number; plainBytes: number; moreBytes: number }>
   /** Bytes behind the entry that belong to nobody. */
   after?: Uint8Array
 }
+
+export const DESCRIPTOR_FORMS = ["signed", "unsigned", "signed64", "unsigned64"] as const
+export type DescriptorForm = (typeof DESCRIPTOR_FORMS)[number]
 
 export type BuiltEnd = { entries: number; entriesHere: number; bytes: number; offset: number; disk: number; commentBytes: number }
 
@@ -35,8 +44,25 @@ export type ZipOptions = {
   suffix?: Uint8Array
   comment?: Uint8Array
   end?: Partial<BuiltEnd>
+  /** The directory lists the entries in the order opposite to that in which they lie. */
+  reverseDirectory?: boolean
   /** Writes Zip64 end records; the plain one then holds all ones. */
-  zip64?: Partial<{ entries: number; bytes: number; offset: number; recordOffset: number }>
+  zip64?: Partial<{
+    entries: number
+    entriesHere: number
+    bytes: number
+    offset: number
+    /** Of the record itself, and of the directory. */
+    disk: number
+    directoryDisk: number
+    recordBytes: number
+    signature: number
+    recordOffset: number
+    locatorDisk: number
+    disks: number
+    /** What the plain record holds instead of all ones. */
+    plain: Partial<BuiltEnd>
+  }>
 }
 
 const number = (value: number, bytes: 2 | 4 | 8): Uint8Array => {
@@ -65,6 +91,7 @@ export function join(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 export const extraField = (id: number, content: Uint8Array): Uint8Array => join([u2(id), u2(content.length), content])
 export const zip64Field = (...values: number[]): Uint8Array => extraField(1, join(values.map(u8)))
 
+const DESCRIPTOR = 0x08074b50
 const NOTHING = new Uint8Array(0)
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text)
 
@@ -81,22 +108,25 @@ function fieldsOf(entry: BuiltEntry): Fields & { raw: Uint8Array } {
     plainBytes: entry.content.length,
     extra: NOTHING,
     versionNeeded: 20,
+    modified: 0,
   }
 }
 
 function descriptorOf(entry: BuiltEntry, fields: Fields): Uint8Array {
   if (entry.descriptor === undefined) return NOTHING
+  const said = { signature: DESCRIPTOR, moreBytes: 0, ...fields, ...entry.descriptorFields }
   const size = entry.descriptor.endsWith("64") ? u8 : u4
-  const signature = entry.descriptor.startsWith("signed") ? u4(0x08074b50) : NOTHING
-  return join([signature, u4(fields.crc), size(fields.compressedBytes), size(fields.plainBytes)])
+  const signature = entry.descriptor.startsWith("signed") ? u4(said.signature) : NOTHING
+  const whole = join([signature, u4(said.crc), size(said.compressedBytes), size(said.plainBytes)])
+  return said.moreBytes < 0 ? whole.subarray(0, said.moreBytes) : join([whole, new Uint8Array(said.moreBytes)])
 }
 
 const commonFields = (
-  { flags, method, crc, compressedBytes, plainBytes }: Fields,
+  { flags, method, modified, crc, compressedBytes, plainBytes }: Fields,
   name: Uint8Array,
   extra: Uint8Array,
 ): Uint8Array =>
-  join([u2(flags), u2(method), u4(0), u4(crc), u4(compressedBytes), u4(plainBytes), u2(name.length), u2(extra.length)])
+  join([u2(flags), u2(method), u4(modified), u4(crc), u4(compressedBytes), u4(plainBytes), u2(name.length), u2(extra.length)])
 
 export function buildZip(entries: readonly BuiltEntry[], options: ZipOptions = {}): Uint8Array<ArrayBuffer> {
   const pieces: Uint8Array[] = [options.prefix ?? NOTHING]
@@ -111,21 +141,23 @@ export function buildZip(entries: readonly BuiltEntry[], options: ZipOptions = {
     const hidden = entry.descriptor === undefined ? {} : { crc: 0, compressedBytes: 0, plainBytes: 0 }
     const local = { ...fields, ...hidden, ...entry.local }
     const central = { ...fields, ...entry.central }
-    const localName = encode(entry.local?.name ?? entry.name)
-    const centralName = encode(entry.central?.name ?? entry.name)
+    const localName = entry.nameBytes ?? encode(entry.local?.name ?? entry.name)
+    const centralName = entry.nameBytes ?? encode(entry.central?.name ?? entry.name)
+    const comment = entry.central?.comment ?? NOTHING
     directory.push(
       join([
         u4(0x02014b50),
         u2(0x0314),
         u2(central.versionNeeded),
         commonFields(central, centralName, central.extra),
-        u2(0),
+        u2(comment.length),
         u2(entry.central?.disk ?? 0),
         u2(0),
         u4(entry.central?.externalAttributes ?? 0),
         u4(entry.central?.offset ?? at),
         centralName,
         central.extra,
+        comment,
       ]),
     )
     push(join([u4(0x04034b50), u2(local.versionNeeded), commonFields(local, localName, local.extra), localName, local.extra]))
@@ -134,23 +166,44 @@ export function buildZip(entries: readonly BuiltEntry[], options: ZipOptions = {
     push(entry.after ?? NOTHING)
   }
   const offset = at
-  for (const header of directory) push(header)
-  const end = { disk: 0, entries: entries.length, entriesHere: entries.length, bytes: at - offset, offset, ...options.end }
-  const { zip64 } = options
-  if (zip64 !== undefined) {
-    const long = { entries: end.entries, bytes: end.bytes, offset: end.offset, recordOffset: at, ...zip64 }
-    const numbers = [u8(long.entries), u8(long.entries), u8(long.bytes), u8(long.offset)]
-    push(join([u4(0x06064b50), u8(44), u2(45), u2(45), u4(0), u4(0), ...numbers]))
-    push(join([u4(0x07064b50), u4(0), u8(long.recordOffset), u4(1)]))
+  for (const header of options.reverseDirectory === true ? directory.toReversed() : directory) push(header)
+  const end: BuiltEnd = {
+    disk: 0,
+    commentBytes: 0,
+    entries: entries.length,
+    entriesHere: entries.length,
+    bytes: at - offset,
+    offset,
+    ...options.end,
   }
-  const shown =
-    zip64 === undefined ? end : { ...end, entries: 0xffff, entriesHere: 0xffff, bytes: 0xffffffff, offset: 0xffffffff }
+  if (options.zip64 !== undefined) push(zip64Records(options.zip64, end, at))
+  const shown = options.zip64 === undefined ? end : { ...end, ...ALL_ONES, ...options.zip64.plain }
   const comment = options.comment ?? NOTHING
   push(join([u4(0x06054b50), u2(shown.disk), u2(0), u2(shown.entriesHere), u2(shown.entries), u4(shown.bytes), u4(shown.offset)]))
   push(u2(options.end?.commentBytes ?? comment.length))
   push(comment)
   push(options.suffix ?? NOTHING)
   return join(pieces)
+}
+
+const ALL_ONES = { entries: 0xffff, entriesHere: 0xffff, bytes: 0xffffffff, offset: 0xffffffff }
+
+function zip64Records(zip64: NonNullable<ZipOptions["zip64"]>, end: BuiltEnd, at: number): Uint8Array {
+  const { entries, bytes, offset } = { ...end, ...zip64 }
+  const { entriesHere = entries, disk = 0, directoryDisk = 0, locatorDisk = 0, disks = 1 } = zip64
+  return join([
+    u4(zip64.signature ?? 0x06064b50),
+    u8(zip64.recordBytes ?? 44),
+    u2(45),
+    u2(45),
+    u4(disk),
+    u4(directoryDisk),
+    ...[entriesHere, entries, bytes, offset].map(u8),
+    u4(0x07064b50),
+    u4(locatorDisk),
+    u8(zip64.recordOffset ?? at),
+    u4(disks),
+  ])
 }
 
 /** The entries of a genuine document, to build it anew. */
