@@ -55,7 +55,7 @@ export async function requireCleanScan(
     if (!(error instanceof ScanFailure)) throw error
     deps.log("scan_failed", { reason: error.message })
     throw new AppError("scanner_unavailable", {
-      detail: "The scanner that every document must pass gives no answer just now; nothing was kept. Try again in a moment.",
+      detail: "The scanner that every document must pass gives no answer just now; nothing was published. Try again in a moment.",
       retryAfterSeconds: SCANNER_RETRY_SECONDS,
       reason: error.message,
     })
