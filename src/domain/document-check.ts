@@ -12,10 +12,14 @@ const SCANNER_RETRY_SECONDS = 60
 
 /**
  * Refuses what is no document by its first bytes, before the rest has come.
+ * @param start - as much as has come
  * @throws AppError `document_refused`
  */
 export async function requireStart(start: ByteSource, type: DocumentType): Promise<void> {
-  refuseDocument(await checkStart(start), type)
+  const verdict = await checkStart(start)
+  // The directory that tells a password from an old format may stand anywhere, in large files near their end: then the
+  // rest is taken, so that people hear what to do, and the check of the whole refuses it.
+  if (verdict.fault !== "compound_file") refuseDocument(verdict, type)
 }
 
 /**
