@@ -100,7 +100,7 @@ export function parseDocumentName(sent: string, field: "file" | "name" = "file")
   const stem = name.slice(0, dot)
   if (stem.trim() === "") throw fieldError(field, "name_missing", "The file name has nothing before its extension.")
   if (RESERVED.test(stem.replace(/\..*$/, "").trim())) {
-    throw fieldError(field, "name_reserved", "Windows keeps this name for a device; nobody could save the file there.")
+    throw fieldError(field, "name_reserved", "Windows keeps this name for a device. Give the file another.")
   }
   return { name, type }
 }
