@@ -12,10 +12,14 @@ const SCANNER_RETRY_SECONDS = 60
 
 /**
  * Refuses what is no document by its first bytes, before the rest has come.
+ * @param start - as much as has come
  * @throws AppError `document_refused`
  */
 export async function requireStart(start: ByteSource, type: DocumentType): Promise<void> {
-  refuseDocument(await checkStart(start), type)
+  const verdict = await checkStart(start)
+  // The directory that tells a password from an old format may stand anywhere, in large files near their end: then the
+  // rest is taken, so that people hear what to do, and the check of the whole refuses it.
+  if (verdict.fault !== "compound_file") refuseDocument(verdict, type)
 }
 
 /**
@@ -55,7 +59,7 @@ export async function requireCleanScan(
     if (!(error instanceof ScanFailure)) throw error
     deps.log("scan_failed", { reason: error.message })
     throw new AppError("scanner_unavailable", {
-      detail: "The scanner that every document must pass gives no answer just now; nothing was kept. Try again in a moment.",
+      detail: "The scanner that every document must pass gives no answer just now; nothing was published. Try again in a moment.",
       retryAfterSeconds: SCANNER_RETRY_SECONDS,
       reason: error.message,
     })

@@ -12,7 +12,13 @@ const MAX_NAME_BYTES = 255
 export const ALLOWED_TYPES_TEXT = "Allowed are .docx, .xlsx and .pptx."
 
 const COMBINING_RUN = /\p{M}{9}/u
-/** Devices of Windows, whatever extension follows: no recipient there can save such a file. */
+/** A NUL for whoever decodes the name once more, who then sees another extension: nobody's document is called so. */
+const ENCODED_NUL = "%00"
+/**
+ * Devices of Windows, whatever extension follows (Microsoft, "Naming Files, Paths, and Namespaces"): a program that takes
+ * the name as it is writes to the device. `? * : " < > |` are ordinary on macOS and Linux, and harmless: a browser writes
+ * another character for them, and Windows refuses them to everybody else. CLOCK$ is a device of DOS alone.
+ */
 const RESERVED = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)$/i
 
 /** Extensions of relatives, and what to do with them. */
@@ -73,11 +79,15 @@ function otherExtension(extension: string): AppError {
 export function parseDocumentName(sent: string, field: "file" | "name" = "file"): DocumentName {
   // Some browsers send the whole path (RFC 7578 section 4.2); only the last segment was ever a name.
   const base = sent.slice(Math.max(sent.lastIndexOf("/"), sent.lastIndexOf("\\")) + 1)
-  const name = base.normalize("NFC").trimStart()
+  const composed = base.normalize("NFC")
   // Before trimming: a byte order mark counts as white space there.
-  const deceptive = base.isWellFormed() ? deceptiveCharacter(base) : "a lone surrogate"
+  const deceptive = composed.isWellFormed() ? deceptiveCharacter(composed) : "a lone surrogate"
   if (deceptive !== null) {
     throw fieldError(field, "name_characters", `The file name contains a control or invisible character (${deceptive}).`)
+  }
+  const name = composed.trimStart()
+  if (name.includes(ENCODED_NUL)) {
+    throw fieldError(field, "name_characters", `The file name contains ${ENCODED_NUL}, which programs read as its end.`)
   }
   if (COMBINING_RUN.test(name)) throw fieldError(field, "name_characters", "The file name stacks too many accents.")
   if (new TextEncoder().encode(name).length > MAX_NAME_BYTES) {
@@ -90,7 +100,7 @@ export function parseDocumentName(sent: string, field: "file" | "name" = "file")
   const stem = name.slice(0, dot)
   if (stem.trim() === "") throw fieldError(field, "name_missing", "The file name has nothing before its extension.")
   if (RESERVED.test(stem.replace(/\..*$/, "").trim())) {
-    throw fieldError(field, "name_reserved", "Windows keeps this name for a device; nobody could save the file there.")
+    throw fieldError(field, "name_reserved", "Windows keeps this name for a device. Give the file another.")
   }
   return { name, type }
 }

@@ -10,7 +10,7 @@ type Advice = { sentence: string; remedy: string }
 const CONVERT = "Save it as .docx, .xlsx or .pptx and upload that."
 const SAVE_AGAIN = "Open the document in its program, save it again under a new name, and upload that."
 const SEND_AGAIN = "Upload the original again; if it is refused again, open and save it anew first."
-const ASK = "Remove it from the document, or ask your administrator to allow it."
+const ASK = "Or ask your administrator to allow it."
 
 const damaged = (sentence: string): Advice => ({ sentence, remedy: SAVE_AGAIN })
 
@@ -88,7 +88,12 @@ const advice: Record<FaultReason | "malware", Advice> = {
   },
   external_relationship: {
     sentence: "The document loads something from elsewhere (a template, a linked picture, object or workbook).",
-    remedy: `Break the link (in Office: File, Info, Edit Links to Files) or embed what it links to. ${ASK}`,
+    remedy: [
+      "Link: File, Info, Edit Links to Files, Break Link (Excel: Data, Workbook Links or Edit Links).",
+      "Linked picture: delete it and insert it anew, not linked.",
+      "Template (Word): File, Options, Add-ins, Manage Templates, Go, Attach, choose Normal.dotm.",
+      ASK,
+    ].join(" "),
   },
   external_data: {
     sentence: "The document takes texts, pictures or data from elsewhere, by a field, a formula or a data connection.",
@@ -98,10 +103,33 @@ const advice: Record<FaultReason | "malware", Advice> = {
     sentence: "The document starts an Office add-in, which loads its program from elsewhere.",
     remedy: `Remove the add-in (Office: File, Info, Inspect Document, Task Pane Add-ins). ${ASK}`,
   },
-  embedded_object: { sentence: "The document has another file embedded as an object or as imported text.", remedy: ASK },
-  activex: { sentence: "The document contains an ActiveX control.", remedy: ASK },
-  dde: { sentence: "The document takes data from another program by DDE, which can start programs.", remedy: ASK },
-  program_action: { sentence: "A button or picture of the presentation starts a program.", remedy: ASK },
+  embedded_object: {
+    sentence: "The document has another file embedded as an object or as imported text.",
+    remedy: [
+      "Object: copy it, paste it as a picture (Home, Paste, Paste Special) and delete the object itself.",
+      "Imported text: open the document in Word and save it, which makes it text of the document.",
+      ASK,
+    ].join(" "),
+  },
+  activex: {
+    sentence: "The document contains an ActiveX control.",
+    remedy: [
+      "Show the Developer tab (File, Options, Customize Ribbon), turn on Design Mode there (Word, Excel), select the control",
+      `and press Delete. ${ASK}`,
+    ].join(" "),
+  },
+  dde: {
+    sentence: "The document takes data from another program by DDE, which can start programs.",
+    remedy: [
+      "Word: press Alt+F9 to see the fields, select those with DDE and press Ctrl+Shift+F9, which leaves their result.",
+      "Excel: Data, Workbook Links or Edit Links, Break Link; formulas with RTD or DDE: copy, Paste Special, Values.",
+      ASK,
+    ].join(" "),
+  },
+  program_action: {
+    sentence: "A button or picture of the presentation starts a program.",
+    remedy: `Select it, then Insert, Action, and choose None for Mouse Click and for Mouse Over. ${ASK}`,
+  },
   malware: { sentence: "The scanner refuses this document.", remedy: "Do not open it; ask whoever looks after your computer." },
 }
 

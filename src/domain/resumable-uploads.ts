@@ -12,7 +12,7 @@ import {
   insertResumable,
   listOpenResumables,
 } from "../db/resumable-uploads.ts"
-import { AppError } from "../errors.ts"
+import { AppError, type ErrorCode } from "../errors.ts"
 import { newId } from "../ids.ts"
 import { requireRecipients } from "./audiences.ts"
 import type { Charge } from "../db/quota.ts"
@@ -111,6 +111,9 @@ export async function createUpload(deps: CreateDeps, caller: Caller, upload: New
   throw new AppError("too_many_uploads", { detail, retryAfterSeconds: 60 })
 }
 
+/** Refusals that are none of the upload: the next request may finish it. */
+const PASSING: readonly ErrorCode[] = ["busy", "scanner_unavailable"]
+
 /**
  * How an upload stands. One that has all its bytes while nobody is checking them is finished first.
  * @throws AppError `not_found`, `upload_expired`, `upload_locked` while another request works on it, or why it was refused
@@ -122,7 +125,7 @@ export async function inspectUpload(deps: CompletionDeps, ownerId: string, id: s
   try {
     await holding(deps, found, found.offsetBytes, (held) => completeUpload(deps, held))
   } catch (error) {
-    if (error instanceof AppError && error.code !== "busy") throw error
+    if (error instanceof AppError && !PASSING.includes(error.code)) throw error
     // Stock clients begin anew after any other refusal than this, and every byte is here.
     deps.log("upload_completion_failed", { error: error instanceof Error ? error.name : "unknown" })
     throw locked()

@@ -331,6 +331,10 @@ describe("groups", () => {
     const rename = (name: string) => told(`/api/ops/groups/${other}`, { method: "PATCH", token: otherOps, json: { name } })
     expect(await rename(`straße ${salt}`)).toMatch(/^422 /)
     expect(await rename(`ΣΊΣΥΦΟΣ ${salt}`)).toBe("200")
+    // Nor by what nobody sees.
+    expect((await make(`می\u200cخواهم ${salt}`)).status).toBe(201)
+    expect(await told("/api/ops/groups", { token: ops, json: { name: `میخواهم ${salt}` } })).toMatch(/^422 /)
+    expect((await make(`میخواهد ${salt}`)).status).toBe(201)
     expect(await rename(`İZMİR ${salt}`)).toBe("200")
     const search = encodeURIComponent(`izmir ${salt}`)
     const found = await api.request(`/api/ops/groups?search=${search}`, { token: ops })

@@ -1,40 +1,15 @@
 // The scanner between the check and publication: nothing is published without its word, and what it refuses, or
 // does not answer, leaves nothing.
-import { env } from "cloudflare:workers"
-import { describe, expect, inject, it } from "vitest"
-import { blobs, files, uploads } from "../../src/db/schema.ts"
-import { createMemoryBudget } from "../../src/domain/memory.ts"
-import { newId } from "../../src/ids.ts"
-import { type TestClient, createTestClient } from "../support/client.ts"
+import { describe, expect, it } from "vitest"
+import { blobs } from "../../src/db/schema.ts"
+import { createTestClient } from "../support/client.ts"
 import { docxOfSize, minimalParts, realDocument, zipOf } from "../support/documents.ts"
-import type { PlannedScan, RecordedScan } from "../support/scanner-server.ts"
+import { REFUSED, scannedService } from "../support/scanned.ts"
+import type { PlannedScan } from "../support/scanner-server.ts"
+import { holdings } from "../support/tus.ts"
 
 const small = realDocument("npm-docx.docx")
 const large = docxOfSize(11 * 1024 * 1024)
-
-async function holdings(api: TestClient): Promise<number[]> {
-  const tables = [api.db.select().from(files), api.db.select().from(blobs), api.db.select().from(uploads)] as const
-  const counts = (await Promise.all(tables)).map(({ length }) => length)
-  return [...counts, (await env.BLOBS.list()).objects.length]
-}
-
-/** A service with a scanner of its own that answers as planned. */
-async function scene(planned?: PlannedScan, settings: Record<string, unknown> = {}) {
-  const name = newId()
-  const memory = createMemoryBudget(16 * 1024 * 1024)
-  const api = createTestClient({ SCANNER_URL: `${inject("scannerUrl")}/scan/${name}`, ...settings }, { memory })
-  const plan = (answer: PlannedScan) =>
-    fetch(`${inject("scannerUrl")}/answers/${name}`, { method: "PUT", body: JSON.stringify(answer) })
-  if (planned !== undefined) await plan(planned)
-  const { tokens } = await api.newOps()
-  return {
-    api,
-    memory,
-    plan,
-    upload: (bytes: Uint8Array<ArrayBuffer>) => api.upload(tokens.accessToken, bytes, "a.docx"),
-    seen: async () => (await fetch(`${inject("scannerUrl")}/requests/${name}`)).json<RecordedScan[]>(),
-  }
-}
 
 const hexOf = (bytes: ArrayBuffer): string =>
   Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("")
@@ -44,7 +19,7 @@ describe.each([
   ["a document of several parts", large],
 ])("%s", (_, bytes) => {
   it("is sent whole, with type, length and digest, and the verdict is kept with it", async () => {
-    const { api, memory, upload, seen } = await scene()
+    const { api, memory, upload, seen } = await scannedService()
     const answer = await upload(bytes)
     expect(answer.status).toBe(201)
     const { file } = await answer.json<{ file: { id: string } }>()
@@ -64,8 +39,7 @@ describe.each([
   })
 
   it("F13: that it refuses is refused with what it says, and leaves nothing", async () => {
-    const body = JSON.stringify({ verdict: "refused", scanner: "stand-in 1", finding: "Eicar-Test-Signature" })
-    const { api, upload, plan } = await scene({ status: 200, body })
+    const { api, upload, plan } = await scannedService(REFUSED)
     const before = await holdings(api)
     const answer = await upload(bytes)
     const problem = await answer.json<{ detail: string }>()
@@ -89,7 +63,7 @@ describe.each([
     ["silence", { status: 200, body: JSON.stringify({ verdict: "clean" }), delayMs: 1500 }],
     ["an error before it has read anything", { status: 503, body: "", isEarly: true }],
   ])("is not published when the scanner answers %s", async (_, planned) => {
-    const { api, memory, upload, plan } = await scene(planned, { SCANNER_TIMEOUT_MS: "1000" })
+    const { api, memory, upload, plan } = await scannedService(planned, { SCANNER_TIMEOUT_MS: "1000" })
     const before = await holdings(api)
     const answer = await upload(bytes)
     expect(answer.headers.get("retry-after")).toBe("60")
@@ -103,7 +77,7 @@ describe.each([
 
 describe("the scanner", () => {
   it("is not asked about what is no document", async () => {
-    const { upload, seen } = await scene()
+    const { upload, seen } = await scannedService()
     expect((await upload(small.slice(0, -1))).status).toBe(422)
     expect(await seen()).toEqual([])
     expect((await upload(small)).status).toBe(201)
