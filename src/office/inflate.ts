@@ -10,6 +10,9 @@ const NOTHING = [3, 0]
 /** At most 1032 times as much comes of it: a length of 258 bytes takes two bits. */
 const PIECE_BYTES = 8 * 1024
 const START_ROOM_BYTES = 64 * 1024
+/** Of a stream that is read in pieces: what is held of it, and how much is fed before that is asked for again. */
+const WINDOW_BYTES = 1024 * 1024
+const FED_BYTES = 2 * 1024
 
 type Bytes = Uint8Array<ArrayBuffer>
 
@@ -31,6 +34,40 @@ export async function inflateExactly(raw: Bytes, plainBytes: number): Promise<By
   } catch (error) {
     stop()
     throw faultOf(error)
+  }
+}
+
+/**
+ * The same of a stream of any length, piece by piece: no more than a few megabytes of it are ever held.
+ * @param isWhole - false for the beginning of a stream, whose end is no fault
+ * @throws DocumentFault `bad_compression`
+ */
+export async function* inflatePieces(raw: Bytes, isWhole = true): AsyncGenerator<Bytes, void> {
+  const { reader, writer, stop } = openInflater()
+  const leastBytes = isWhole ? WINDOW_BYTES : 1
+  let fedBytes = 0
+  try {
+    for (;;) {
+      const piece = { isReady: false }
+      const ready = (): void => {
+        piece.isReady = true
+      }
+      const reading = reader.readAtLeast(leastBytes, new Uint8Array(WINDOW_BYTES))
+      reading.then(ready, ready)
+      // What was inflated beyond the last piece may be one already: then no more is fed, or all of a bomb would be held.
+      await Promise.race([reading, scheduler.wait(0)])
+      for (; !piece.isReady && fedBytes < raw.length; fedBytes += FED_BYTES)
+        await writer.write(raw.subarray(fedBytes, fedBytes + FED_BYTES))
+      if (!piece.isReady && isWhole) writer.close().catch(isToldByReader)
+      const result = await (isWhole ? reading : Promise.race([reading, scheduler.wait(1)]))
+      if (result?.value === undefined || result.value.length === 0) return
+      yield result.value
+      if (result.value.length < leastBytes) return
+    }
+  } catch (error) {
+    throw faultOf(error)
+  } finally {
+    stop()
   }
 }
 
