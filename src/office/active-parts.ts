@@ -21,7 +21,9 @@ export type Related = { kinds: Map<ZipEntry, Set<string>>; hyperlinks: Map<ZipEn
  */
 const SMALL_PART_BYTES = 64 * 1024
 /** Of a large document, so much is left for what is proven of it. */
-const PROOF_BYTES = 192 * 1024
+const PROOF_BYTES = 128 * 1024
+/** The same for the parts that are smaller than the main part. */
+const OTHERS_BYTES = 160 * 1024
 
 const isOwnXml = (type: string): boolean => type.endsWith("+xml")
 
@@ -50,7 +52,7 @@ export async function refuseActiveParts(
   for (const entry of inOrder([...looksAt.keys()], mainPart)) {
     const room = Math.max(0, archive.remainingBytes() - PROOF_BYTES)
     // The main part leaves something for the others.
-    const rawBytes = entry === mainPart ? Math.ceil(room / 2) : room
+    const rawBytes = entry === mainPart ? Math.max(room / 2, room - OTHERS_BYTES) : room
     if (rawBytes === 0) return
     if (work.remaining() < WORK_PER_PART) {
       if (archive.isSmall && entry.plainBytes <= SMALL_PART_BYTES) throw new DocumentFault("too_complex", entry.name)

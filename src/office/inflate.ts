@@ -44,7 +44,8 @@ export async function inflateExactly(raw: Bytes, plainBytes: number): Promise<By
  */
 export async function* inflatePieces(raw: Bytes, isWhole = true): AsyncGenerator<Bytes, void> {
   const { reader, writer, stop } = openInflater()
-  const leastBytes = isWhole ? WINDOW_BYTES : 1
+  // Where there may be no end, whatever is there is taken: what never fills a piece would be lost.
+  const [roomBytes, leastBytes] = isWhole ? [WINDOW_BYTES, WINDOW_BYTES] : [START_ROOM_BYTES, 1]
   let fedBytes = 0
   try {
     for (;;) {
@@ -52,7 +53,7 @@ export async function* inflatePieces(raw: Bytes, isWhole = true): AsyncGenerator
       const ready = (): void => {
         piece.isReady = true
       }
-      const reading = reader.readAtLeast(leastBytes, new Uint8Array(WINDOW_BYTES))
+      const reading = reader.readAtLeast(leastBytes, new Uint8Array(roomBytes))
       reading.then(ready, ready)
       // What was inflated beyond the last piece may be one already: then no more is fed, or all of a bomb would be held.
       await Promise.race([reading, scheduler.wait(0)])

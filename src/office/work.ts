@@ -10,9 +10,9 @@ export const WORK_PER_PART = 1500
 /** Unpacking the beginning of one, which may be a thousand times as long as what is read of it. */
 export const WORK_PER_START = 10_000
 /** Unpacking a byte of text and going through it for words. */
-export const WORK_PER_BYTE_OF_TEXT = 0.15
+export const WORK_PER_BYTE_OF_TEXT = 0.1
 /** The same for the words of one more look. */
-export const WORK_PER_BYTE_OF_LOOK = 0.05
+export const WORK_PER_BYTE_OF_LOOK = 0.03
 /** Finding one of the words, or an element that could hold one. */
 export const WORK_PER_WORD = 12
 /** A comment or an instruction in the middle of a text. */
