@@ -9,7 +9,7 @@ import { createLinkGist } from "./link-gist.ts"
 import { looksFor, ribbonFaults } from "./looks.ts"
 import type { DocumentPolicy } from "./policy.ts"
 import { type TextLook, lookThrough } from "./text-looks.ts"
-import { WORK_PER_PART, type Work } from "./work.ts"
+import { WORK_PER_STREAM, type Work } from "./work.ts"
 import type { ZipEntry } from "./zip-directory.ts"
 
 /** What relationships say of parts: how they lead to them, and which of theirs are hyperlinks outside. */
@@ -54,7 +54,7 @@ export async function refuseActiveParts(
     // The main part leaves something for the others.
     const rawBytes = entry === mainPart ? Math.max(room / 2, room - OTHERS_BYTES) : room
     if (rawBytes === 0) return
-    if (work.remaining() < WORK_PER_PART) {
+    if (work.remaining() < WORK_PER_STREAM) {
       if (archive.isSmall && entry.plainBytes <= SMALL_PART_BYTES) throw new DocumentFault("too_complex", entry.name)
       return
     }

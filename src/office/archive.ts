@@ -3,10 +3,10 @@
 import { crc32 } from "node:zlib"
 import { type ByteSource, budgetedSource } from "./byte-source.ts"
 import { DocumentFault, inPart } from "./fault.ts"
-import { inflateExactly, inflatePieces, inflateStart, requireChecksum } from "./inflate.ts"
+import { inflateExactly, inflatePieces, inflateStart, isSmallPart, requireChecksum } from "./inflate.ts"
 import { partKey, requireSafeNames } from "./part-name.ts"
 import { type ZipEntry, readDirectory } from "./zip-directory.ts"
-import { WORK_PER_ENTRY, WORK_PER_PART, WORK_PER_START, type Work } from "./work.ts"
+import { WORK_PER_ENTRY, WORK_PER_PART, WORK_PER_START, WORK_PER_STREAM, type Work } from "./work.ts"
 import { type PlacedEntry, checkLocalHeader, placeEntries, slackBytes } from "./zip-layout.ts"
 
 const MIB = 1024 * 1024
@@ -22,7 +22,7 @@ const START_BYTES = 256
 /** More relationship parts than this are paid for one by one: presentations of thousands of slides. */
 const FREE_PARTS = 1000
 const BYTES_FOR_EACH_PART = 1024
-const MAX_PARTS = 8000
+const MAX_PARTS = 12_000
 /** A local header with its extra field, and a descriptor. */
 const HEADER_ALLOWANCE_BYTES = 4096
 /** Parts up to this size are read in one piece. */
@@ -72,10 +72,13 @@ export async function openArchive(whole: ByteSource, work: Work, isInner = false
   requireSafeNames(entries.map(({ name }) => name))
   requireNoBomb(entries, whole.sizeBytes)
   const parts = entries.filter(isRelationships).length
-  if (parts > MAX_PARTS) throw new DocumentFault("too_many_entries")
+  if (parts > MAX_PARTS) throw new DocumentFault("too_many_parts")
   const isSmall = whole.sizeBytes <= SMALL_BYTES && !isInner
-  const budgetBytes = LARGE_BUDGET_BYTES + Math.max(0, parts - FREE_PARTS) * BYTES_FOR_EACH_PART
+  const partsBytes = Math.max(0, parts - FREE_PARTS) * BYTES_FOR_EACH_PART
+  const budgetBytes = LARGE_BUDGET_BYTES + partsBytes
   const source = budgetedSource(whole, isSmall || isInner ? Number.POSITIVE_INFINITY : budgetBytes)
+  const unspentPartsBytes = (): number =>
+    Number.isFinite(source.remainingBytes()) ? Math.max(0, partsBytes - (budgetBytes - source.remainingBytes())) : 0
   const placed = placeEntries(directory)
   const places = new Map<ZipEntry, PlacedEntry>()
   for (const place of placed) places.set(place.entry, place)
@@ -93,7 +96,7 @@ export async function openArchive(whole: ByteSource, work: Work, isInner = false
   }
 
   async function readEntry(entry: ZipEntry): Promise<Uint8Array<ArrayBuffer>> {
-    work.spend(WORK_PER_PART)
+    work.spend(isSmallPart(entry) ? WORK_PER_PART : WORK_PER_STREAM)
     const raw = await source.read(await dataOffset(entry), entry.compressedBytes)
     const plain = entry.method === 0 || entry.plainBytes + raw.length === 0 ? raw : await inflateExactly(raw, entry.plainBytes)
     requireChecksum(plain, entry.crc32)
@@ -107,7 +110,7 @@ export async function openArchive(whole: ByteSource, work: Work, isInner = false
       yield readEntry(entry)
       return
     }
-    work.spend(WORK_PER_PART)
+    work.spend(WORK_PER_STREAM)
     const raw = await source.read(await dataOffset(entry), Math.min(rawBytes, entry.compressedBytes))
     let plainBytes = 0
     let checksum = 0
@@ -138,7 +141,8 @@ export async function openArchive(whole: ByteSource, work: Work, isInner = false
   return {
     entries,
     isSmall,
-    remainingBytes: () => Math.max(0, source.remainingBytes() - HEADER_ALLOWANCE_BYTES),
+    // What is granted for relationship parts is for nothing else.
+    remainingBytes: () => Math.max(0, source.remainingBytes() - unspentPartsBytes() - HEADER_ALLOWANCE_BYTES),
     pieces: readPieces,
     find: (partName) => byKey.get(partKey(partName)),
     read: (entry, maxBytes) =>
@@ -159,7 +163,7 @@ export async function openArchive(whole: ByteSource, work: Work, isInner = false
         const fits = sizeBytes <= MAX_PROVEN_ENTRY_BYTES && provenBytes + sizeBytes <= MAX_PROVEN_BYTES
         const look = lookAt(entry)
         await inPart(entry.name, async () => {
-          if (fits && work.remaining() >= WORK_PER_PART) {
+          if (fits && work.remaining() >= WORK_PER_STREAM) {
             provenBytes += sizeBytes
             const plain = await readEntry(entry)
             look?.(plain)

@@ -6,7 +6,9 @@ const LIMIT = 20 * 1024 * 1024
 /** An entry of the directory with its local header. */
 export const WORK_PER_ENTRY = 200
 /** Reading a part, however short. */
-export const WORK_PER_PART = 1500
+export const WORK_PER_PART = 500
+/** The same of one that is inflated as a stream. */
+export const WORK_PER_STREAM = 4000
 /** Unpacking the beginning of one, which may be a thousand times as long as what is read of it. */
 export const WORK_PER_START = 10_000
 /** Unpacking a byte of text and going through it for words. */
