@@ -20,9 +20,7 @@ export type Related = { kinds: Map<ZipEntry, Set<string>>; hyperlinks: Map<ZipEn
  * work; where they do, something is to be hidden behind them.
  */
 const SMALL_PART_BYTES = 64 * 1024
-/** Of a large document, so much is left for what is proven of it. */
-const PROOF_BYTES = 128 * 1024
-/** The same for the parts that are smaller than the main part. */
+/** Of what may be read of a large document, its main part leaves so much to the other parts. */
 const OTHERS_BYTES = 160 * 1024
 
 const isOwnXml = (type: string): boolean => type.endsWith("+xml")
@@ -50,7 +48,7 @@ export async function refuseActiveParts(
     if (looks.length > 0 && !entry.isDirectory) looksAt.set(entry, looks)
   }
   for (const entry of inOrder([...looksAt.keys()], mainPart)) {
-    const room = Math.max(0, archive.remainingBytes() - PROOF_BYTES)
+    const room = archive.remainingBytes()
     // The main part leaves something for the others.
     const rawBytes = entry === mainPart ? Math.max(room / 2, room - OTHERS_BYTES) : room
     if (rawBytes === 0) return
