@@ -232,3 +232,101 @@ export const hostileDocuments: Record<string, () => Uint8Array<ArrayBuffer>> = {
     return buildZip([...replaced("[Content_Types].xml", text(declared)), ...series(80, (i) => entry(`${String(i)}.docx`, inner))])
   },
 }
+
+// What is to be pushed out of the looks, or hidden where they do not reach.
+const WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+const DDE = '<w:fldSimple w:instr="DDE x y"/>'
+const WORD_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml"
+const declaring = (more: string): Uint8Array =>
+  text(new TextDecoder().decode(documentParts(new Uint8Array(0))["[Content_Types].xml"]).replace("</Types>", `${more}</Types>`))
+const story = (before: string): Uint8Array => text(`<w:document ${WORD}><w:body>${before}${DDE}</w:body></w:document>`)
+const headers = '<Default Extension="hd" ContentType="' + WORD_TYPE + '.header+xml"/>'
+const withDocx = (inner: Uint8Array): BuiltEntry[] => [
+  ...replaced("[Content_Types].xml", declaring(`<Default Extension="docx" ContentType="${WORD_TYPE}.document"/>`)),
+  entry("e.docx", inner),
+]
+const macros = (padding: number): Uint8Array =>
+  buildZip([
+    ...replaced("[Content_Types].xml", declaring('<Default Extension="bin" ContentType="application/octet-stream"/>')),
+    entry("word/vbaProject.bin", text("x")),
+    { ...entry("p.bin", new Uint8Array(padding)), method: 0 },
+  ])
+const decoys = (large: number, small: number): BuiltEntry[] => [
+  ...replaced("[Content_Types].xml", declaring(headers)).map((part) =>
+    part.name === "d.xml" ? { ...part, content: story("") } : part,
+  ),
+  ...series(large, (i) => entry(`h${String(i)}.hd`, text(`<w:hdr ${WORD}><w:fldChar/>${"<w:p/>".repeat(1_380_000)}</w:hdr>`))),
+  ...series(small, (i) => entry(`s${String(i)}.hd`, text(`<w:hdr ${WORD}><w:fldChar/></w:hdr>`))),
+]
+
+Object.assign(hostileDocuments, {
+  "hidden: DDE behind 60 MB of paragraphs": () => buildZip(replaced("d.xml", story("<w:p/>".repeat(10_000_000)))),
+  "hidden: DDE behind 60 MiB of comments": () => buildZip(replaced("d.xml", story("<!-- -->".repeat(7_500_000)))),
+  "hidden: DDE behind 60 MiB of fields": () =>
+    buildZip(replaced("d.xml", story('<w:fldChar w:fldCharType="begin"/><w:fldChar w:fldCharType="end"/>'.repeat(850_000)))),
+  "hidden: DDE behind 30 large headers": () => buildZip(decoys(30, 0)),
+  "hidden: DDE behind 3 large headers and 200": () => buildZip(decoys(3, 200)),
+  "hidden: DDE in a document above 5 MiB": () =>
+    buildZip([
+      ...replaced("d.xml", story(`<w:t>${Buffer.from(noise(600_000)).toString("base64")}</w:t>`)),
+      { ...entry("i.png", noise(5_500_000)), method: 0 },
+    ]),
+  "hidden: macros two documents deep": () => buildZip(withDocx(buildZip(withDocx(macros(0))))),
+  "hidden: macros in a document of 4.3 MB": () => buildZip(withDocx(macros(4_300_000))),
+  "hidden: 20 documents of 15 MB": () =>
+    buildZip([
+      ...withDocx(macros(0)).slice(0, -1),
+      ...series(20, (i) =>
+        entry(`${String(i)}.docx`, buildZip([...parts(), { ...entry("p.bin", new Uint8Array(15_000_000)), method: 0 }])),
+      ),
+    ]),
+  "1700 relationships to one text": () => {
+    const one = '<Relationship Id="r" Type="a/aFChunk" Target="t.txt"/>'
+    return buildZip([
+      ...replaced("[Content_Types].xml", declaring('<Default Extension="txt" ContentType="text/plain"/>')),
+      entry("t.txt", new Uint8Array(400_000).fill(32)),
+      entry("_rels/d.xml.rels", text(`<Relationships xmlns="${PACKAGE}/relationships">${one.repeat(1700)}</Relationships>`)),
+    ])
+  },
+  "12 000 small stories": () => buildZip(decoys(0, 12_000)),
+  "a .pptx of 5000 slides with notes": () => deck(5000),
+  "a .pptx of 4000 slides with notes": () => deck(4000),
+})
+
+function deck(count: number): Uint8Array<ArrayBuffer> {
+  const kinds = ["slide", "notesSlide"] as const
+  const type = "application/vnd.openxmlformats-officedocument.presentationml"
+  const numbers = Array.from({ length: count }, (_, i) => String(i))
+  const names = numbers.flatMap((i) => kinds.map((kind) => `ppt/${kind}s/${kind}${i}.xml`))
+  const overrides = names.map((name) => {
+    const kind = name.includes("notes") ? "notesSlide" : "slide"
+    return `<Override PartName="/${name}" ContentType="${type}.${kind}+xml"/>`
+  })
+  const relation = (id: number, kind: string, target: string): string =>
+    `<Relationship Id="rId${String(id)}" Type="${OFFICE}/${kind}" Target="${target}"/>`
+  const related = (...all: string[]): Uint8Array =>
+    text(`<Relationships xmlns="${PACKAGE}/relationships">${all.join("")}</Relationships>`)
+  const types = `<Types xmlns="${PACKAGE}/content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Override PartName="/p.xml" ContentType="${type}.presentation.main+xml"/>${overrides.join("")}</Types>`
+  const shapes = "<p:sp><a:t>text</a:t></p:sp>".repeat(8)
+  const namespace = 'xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"'
+  return buildZip([
+    entry("[Content_Types].xml", text(types)),
+    entry("_rels/.rels", related(relation(1, "officeDocument", "p.xml"))),
+    entry("p.xml", text(`<p:presentation ${namespace}/>`)),
+    ...numbers.flatMap((i) => [
+      entry(`ppt/slides/slide${i}.xml`, text(`<p:sld ${namespace}><p:cSld><p:spTree>${shapes}</p:spTree></p:cSld></p:sld>`)),
+      entry(
+        `ppt/slides/_rels/slide${i}.xml.rels`,
+        related(
+          relation(1, "slideLayout", "../slideLayouts/l.xml"),
+          relation(2, "notesSlide", `../notesSlides/notesSlide${i}.xml`),
+        ),
+      ),
+      entry(`ppt/notesSlides/notesSlide${i}.xml`, text(`<p:notes ${namespace}/>`)),
+      entry(
+        `ppt/notesSlides/_rels/notesSlide${i}.xml.rels`,
+        related(relation(1, "notesMaster", "../notesMasters/m.xml"), relation(2, "slide", `../slides/slide${i}.xml`)),
+      ),
+    ]),
+  ])
+}

@@ -1,88 +1,77 @@
 // What the text of parts would do when it is opened: fields, formulas, data connections, buttons, ribbons. All of it is a
-// deployment's own decision (policy.ts). Looked for as far as reading costs little; docs/documents.md has the limits.
+// deployment's own decision (policy.ts). Nothing that is there for nothing else can push out what counts: the main part is
+// looked at first, then the others from the smallest on. docs/documents.md has the limits.
 import type { Archive } from "./archive.ts"
 import type { ContentTypes } from "./content-types.ts"
-import { DocumentFault, inPart } from "./fault.ts"
-import { linkFaults } from "./formulas.ts"
+import { DocumentFault } from "./fault.ts"
 import { misusedLinkFaults } from "./hyperlinks.ts"
-import { type Faults, looksFor, ribbonFaults } from "./looks.ts"
-import { withoutInterruptions } from "./markup.ts"
-import { type DocumentPolicy, isForbidden } from "./policy.ts"
-import { decodeLoosely, refuseDoctype } from "./prolog.ts"
-import { decodeXml } from "./xml.ts"
-import { WORK_PER_BYTE_OF_TEXT, WORK_PER_PART, type Work } from "./work.ts"
+import { createLinkGist } from "./link-gist.ts"
+import { looksFor, ribbonFaults } from "./looks.ts"
+import type { DocumentPolicy } from "./policy.ts"
+import { type TextLook, lookThrough } from "./text-looks.ts"
+import { WORK_PER_STREAM, type Work } from "./work.ts"
 import type { ZipEntry } from "./zip-directory.ts"
-
-const MAX_TEXT_BYTES = 8 * 1024 * 1024
 
 /** What relationships say of parts: how they lead to them, and which of theirs are hyperlinks outside. */
 export type Related = { kinds: Map<ZipEntry, Set<string>>; hyperlinks: Map<ZipEntry, Set<string>> }
 
-/** Types of OOXML itself; what else is there may be in any encoding, or no XML at all. */
+/**
+ * No document of the size that is checked through and through has so many parts that those up to this size use up the
+ * work; where they do, something is to be hidden behind them.
+ */
+const SMALL_PART_BYTES = 64 * 1024
+/** Of what may be read of a large document, its main part leaves so much to the other parts. */
+const OTHERS_BYTES = 160 * 1024
+
 const isOwnXml = (type: string): boolean => type.endsWith("+xml")
 
 /**
  * Looks through all parts that can bring something along by their text.
- * @throws DocumentFault `dde`, `program_action`, `external_data`, `external_relationship`, `add_in`
+ * @throws DocumentFault `dde`, `program_action`, `external_data`, `external_relationship`, `add_in`, `too_complex`
  */
 export async function refuseActiveParts(
   archive: Archive,
-  types: ContentTypes,
-  related: Related,
+  { types, mainPart, related }: { types: ContentTypes; mainPart: ZipEntry; related: Related },
   policy: DocumentPolicy,
   work: Work,
 ): Promise<void> {
   if (policy.dde && policy.externalRelationships) return
+  const looksAt = new Map<ZipEntry, TextLook[]>()
   for (const entry of archive.entries) {
-    const type = types.typeOf(entry.name) ?? ""
-    const faults = looksFor(type, related.kinds.get(entry)).map((look): Faults => look.faults)
+    const looks: TextLook[] = looksFor(types.typeOf(entry.name) ?? "", related.kinds.get(entry))
     const hyperlinks = related.hyperlinks.get(entry)
     if (hyperlinks !== undefined && !policy.externalRelationships)
-      faults.push((text) => misusedLinkFaults(text, hyperlinks, work))
-    if (faults.length === 0 || entry.isDirectory || !archive.canAfford(entry, MAX_TEXT_BYTES)) continue
-    if (work.remaining() < entry.plainBytes * WORK_PER_BYTE_OF_TEXT + WORK_PER_PART) continue
-    await refuseText(archive, entry, faults, isOwnXml(type), policy, work)
+      looks.push({
+        faults: (text) => misusedLinkFaults(text, hyperlinks, work),
+        gist: { make: createLinkGist, isLocal: false, isCharged: true },
+      })
+    if (looks.length > 0 && !entry.isDirectory) looksAt.set(entry, looks)
   }
+  for (const entry of inOrder([...looksAt.keys()], mainPart)) {
+    const room = archive.remainingBytes()
+    // The main part leaves something for the others.
+    const rawBytes = entry === mainPart ? Math.max(room / 2, room - OTHERS_BYTES) : room
+    if (rawBytes === 0) return
+    if (work.remaining() < WORK_PER_STREAM) {
+      if (archive.isSmall && entry.plainBytes <= SMALL_PART_BYTES) throw new DocumentFault("too_complex", entry.name)
+      return
+    }
+    const isOwn = isOwnXml(types.typeOf(entry.name) ?? "")
+    const isSeen = await lookThrough(archive, { entry, isOwn, rawBytes }, looksAt.get(entry) ?? [], policy, work)
+    if (isSeen || entry === mainPart) continue
+    if (archive.isSmall && entry.plainBytes <= SMALL_PART_BYTES) throw new DocumentFault("too_complex", entry.name)
+    return
+  }
+}
+
+function inOrder(entries: readonly ZipEntry[], mainPart: ZipEntry): ZipEntry[] {
+  const sizeOf = (entry: ZipEntry): number => (entry === mainPart ? -1 : Math.max(entry.plainBytes, entry.compressedBytes))
+  return entries.toSorted((a, b) => sizeOf(a) - sizeOf(b))
 }
 
 /** Looks at one part that a relationship has found, whatever it is declared as. */
-export const refuseRibbon = (archive: Archive, entry: ZipEntry, policy: DocumentPolicy, work: Work): Promise<void> =>
-  refuseText(archive, entry, [ribbonFaults], false, policy, work)
-
-/** The same for an external link of a workbook. */
-export const refuseProgramLink = (archive: Archive, entry: ZipEntry, policy: DocumentPolicy, work: Work): Promise<void> =>
-  refuseText(archive, entry, [linkFaults], true, policy, work)
-
-function readText(bytes: Uint8Array, isOwn: boolean): string {
-  if (isOwn) return withoutInterruptions(decodeXml(bytes))
-  let text: string
-  try {
-    text = decodeXml(bytes)
-  } catch {
-    text = decodeLoosely(bytes)
-  }
-  try {
-    return withoutInterruptions(text)
-  } catch {
-    return text
-  }
-}
-
-async function refuseText(
-  archive: Archive,
-  entry: ZipEntry,
-  looksAt: readonly Faults[],
-  isOwn: boolean,
-  policy: DocumentPolicy,
-  work: Work,
-): Promise<void> {
-  work.spend(entry.plainBytes * WORK_PER_BYTE_OF_TEXT)
-  await inPart(entry.name, async () => {
-    const bytes = await archive.read(entry, MAX_TEXT_BYTES)
-    refuseDoctype(bytes)
-    const text = readText(bytes, isOwn)
-    for (const faults of looksAt) {
-      for (const fault of faults(text, work)) if (isForbidden(policy, fault)) throw new DocumentFault(fault)
-    }
-  })
+export async function refuseRibbon(archive: Archive, entry: ZipEntry, policy: DocumentPolicy, work: Work): Promise<void> {
+  const part = { entry, isOwn: false, rawBytes: entry.compressedBytes }
+  const isSeen = await lookThrough(archive, part, [{ faults: ribbonFaults }], policy, work)
+  if (!isSeen) throw new DocumentFault("too_complex", entry.name)
 }

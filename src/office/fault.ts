@@ -24,6 +24,7 @@ export const FAULT_REASONS = [
   "bad_directory",
   "split_archive",
   "too_many_entries",
+  "too_many_parts",
   "encrypted_entry",
   "unsupported_compression",
   "overlapping_entries",

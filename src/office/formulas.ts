@@ -6,14 +6,15 @@ import { WORK_PER_FORMULA, WORK_PER_SHAPE, type Work } from "./work.ts"
 
 const TAG = tagPattern(["f", "formula", "formula1", "formula2", "definedName", "calculatedColumnFormula", "totalsRowFormula"])
 /** Without one of these no formula can be meant. */
-const SUSPICIOUS = /[|&[\\]|\/\/|dde|rtd|webservice|image/i
+const SUSPICIOUS = /[|&[\\]|\/\/|dde|rtd|webservice|image|register\.id/i
 
 /**
  * Texts, quoted names of sheets and columns of tables may hold any characters; in columns, an apostrophe escapes the next.
  * A column that never ends is taken, too: each beginning within it would be tried to the end otherwise.
  */
 const QUOTED = /"(?:[^"]|"")*"|'(?:[^']|'')*'|\[(?:'[^]|[^'[\]])*\]?/g
-const PROGRAM_FUNCTION = /(?<![\p{L}\p{N}_.])(?:(?:_xl[a-z]+|com\.microsoft)\.)*(?:dde|rtd)\s*\(/iu
+/** Besides these two of links: REGISTER.ID loads a library (DLL), also on worksheets, where Excel allows neither CALL nor REGISTER. */
+const PROGRAM_FUNCTION = /(?<![\p{L}\p{N}_.])(?:(?:_xl[a-z]+|com\.microsoft)\.)*(?:dde|rtd|register\.id)\s*\(/iu
 const FETCH_FUNCTION = /(?<![\p{L}\p{N}_.])(?:(?:_xl[a-z]+|com\.microsoft)\.)*(?:webservice|image)\s*\(/iu
 
 /** In no name of a sheet, but in every path; numbers in brackets stand for books that a relationship explains. */

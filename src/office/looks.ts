@@ -4,6 +4,7 @@ import type { FaultReason } from "./fault.ts"
 import { fieldFaults } from "./fields.ts"
 import { chartFaults, connectionFaults, formulaFaults, linkFaults, shapeFaults } from "./formulas.ts"
 import { attributeOf, findTags, tagPattern } from "./markup.ts"
+import { pictureFaults } from "./pictures.ts"
 import type { Work } from "./work.ts"
 
 /** May spend more than the reading cost, and stops where too little is left. */
@@ -18,7 +19,7 @@ export type Look = {
 
 const BUTTON = tagPattern(["hlinkClick", "hlinkHover", "hlinkMouseOver"])
 /** Buttons of slides that start a program (ECMA-376 Part 1 section 20.1.2.2.35, action `ppaction://program`). */
-function* buttonFaults(text: string, work: Work): Generator<FaultReason, void> {
+export function* buttonFaults(text: string, work: Work): Generator<FaultReason, void> {
   if (!/ppaction|&/i.test(text) || !text.includes("hlink") || !work.trySpend(text.length)) return
   for (const tag of findTags(text, BUTTON)) {
     if (/^\s*ppaction:\/\/program/i.test(attributeOf(tag, "action"))) yield "program_action"
@@ -63,6 +64,11 @@ const looks: readonly Look[] = [
     types: or(String.raw`spreadsheetml\.(?:sheet\.main|worksheet|chartsheet|dialogsheet|table)\+xml$`),
     kinds: /^(?:officedocument|worksheet|chartsheet|dialogsheet|table)$/,
     faults: formulaFaults,
+  },
+  {
+    types: /wordprocessingml\..*\+xml$|vmldrawing$/,
+    kinds: /^(?:officedocument|header|footer|footnotes|endnotes|comments|glossarydocument|vmldrawing)$/,
+    faults: pictureFaults,
   },
   { types: /drawingml\.chart\+xml$/, kinds: /^chart$/, faults: chartFaults },
   {

@@ -6,11 +6,19 @@ const LIMIT = 20 * 1024 * 1024
 /** An entry of the directory with its local header. */
 export const WORK_PER_ENTRY = 200
 /** Reading a part, however short. */
-export const WORK_PER_PART = 1500
+export const WORK_PER_PART = 500
+/** The same of one that is inflated as a stream. */
+export const WORK_PER_STREAM = 4000
 /** Unpacking the beginning of one, which may be a thousand times as long as what is read of it. */
 export const WORK_PER_START = 10_000
 /** Unpacking a byte of text and going through it for words. */
-export const WORK_PER_BYTE_OF_TEXT = 0.5
+export const WORK_PER_BYTE_OF_TEXT = 0.1
+/** The same for the words of one more look. */
+export const WORK_PER_BYTE_OF_LOOK = 0.03
+/** Finding one of the words, or an element that could hold one. */
+export const WORK_PER_WORD = 12
+/** A comment or an instruction in the middle of a text. */
+export const WORK_PER_INTERRUPTION = 6
 /** Looking at a formula that could be one of those that reach outside. */
 export const WORK_PER_FORMULA = 30
 /** Looking at one shape, which has several. */

@@ -10,6 +10,8 @@ const ZIP64_LOCATOR = 0x07064b50
 const END_BYTES = 22
 const ZIP64_LOCATOR_BYTES = 20
 const ZIP64_END_BYTES = 56
+/** A header of the directory without its name. */
+const CENTRAL_BYTES = 46
 const MAX_COMMENT_BYTES = 0xffff
 const ALL_ONES_16 = 0xffff
 const ALL_ONES_32 = 0xffffffff
@@ -34,9 +36,11 @@ export async function findDirectory(source: ByteSource): Promise<DirectoryPlace>
   const locator = await readLocator(source, end.at)
   if (locator === null && (end.bytes === ALL_ONES_32 || end.offset === ALL_ONES_32)) throw new DocumentFault("bad_directory")
   const place = locator === null ? end : await readZip64End(source, locator, end)
-  if (place.entries > MAX_ENTRIES || place.bytes > MAX_DIRECTORY_BYTES) throw new DocumentFault("too_many_entries")
   const after = locator === null ? end.at : locator.recordOffset
-  if (place.offset + place.bytes !== after) throw new DocumentFault("bad_directory")
+  // A number of entries or bytes that cannot be is damaged; only one that can be is too large.
+  const isPossible = place.offset + place.bytes === after && place.entries * CENTRAL_BYTES <= place.bytes
+  if (!isPossible) throw new DocumentFault("bad_directory")
+  if (place.entries > MAX_ENTRIES || place.bytes > MAX_DIRECTORY_BYTES) throw new DocumentFault("too_many_entries")
   requireOneEnd(tail, Math.max(0, after - tailStart), end.at - tailStart)
   return { entries: place.entries, offset: place.offset, bytes: place.bytes }
 }

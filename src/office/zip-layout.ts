@@ -33,7 +33,7 @@ export function placeEntries({ entries, offset }: ZipDirectory): PlacedEntry[] {
   const sorted = entries.toSorted((a, b) => a.headerOffset - b.headerOffset)
   const first = sorted[0]
   if (first === undefined) return []
-  if (first.headerOffset !== 0) throw new DocumentFault("prefix_data")
+  if (first.headerOffset !== 0) throw new DocumentFault("prefix_data", first.name)
   return sorted.map((entry, i) => {
     const placed = { entry, endOffset: sorted[i + 1]?.headerOffset ?? offset }
     if (slackBytes(placed) < 0) throw new DocumentFault("overlapping_entries", entry.name)

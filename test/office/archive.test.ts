@@ -97,7 +97,7 @@ describe("G5, G7, G8, G10, G11, G13, G14, G16: an archive", () => {
     fileCase("fewer entries than there are", { end: { entries: 2, entriesHere: 2 } }, "bad_directory"),
     fileCase("a directory elsewhere", { end: { offset: 7 } }, "bad_directory"),
     fileCase("a directory beyond the file", { end: { offset: 0x7fffffff } }, "bad_directory"),
-    fileCase("a directory too large", { end: { bytes: 0x7fffffff } }, "too_many_entries"),
+    fileCase("a directory too large", { end: { bytes: 0x7fffffff } }, "bad_directory"),
     fileCase("a part of the entries elsewhere", { end: { entriesHere: 1 } }, "split_archive"),
     fileCase("a second disk", { end: { disk: 1 } }, "split_archive"),
     fileCase("all ones and no Zip64", { end: { offset: 0xffffffff } }, "bad_directory"),
@@ -105,7 +105,7 @@ describe("G5, G7, G8, G10, G11, G13, G14, G16: an archive", () => {
     fileCase("a Zip64 record beyond the file", { zip64: { recordOffset: 2 ** 40 } }, "bad_directory"),
     fileCase("a Zip64 directory elsewhere", { zip64: { offset: 1 } }, "bad_directory"),
     fileCase("Zip64 sizes beyond all files", { zip64: { bytes: 2 ** 53 } }, "bad_directory"),
-    fileCase("Zip64 with too many entries", { zip64: { entries: 10_000_000 } }, "too_many_entries"),
+    fileCase("Zip64 with more entries than there is room for", { zip64: { entries: 10_000_000 } }, "bad_directory"),
     ["no directory", [], {}, "zip_archive"],
     // Entries
     entryCase("an encrypted entry", () => ({ flags: 1 }), "encrypted_entry"),

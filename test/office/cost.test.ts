@@ -116,7 +116,7 @@ describe("hostile archives", () => {
     }))
     const { bytes } = { bytes: buildZip(entries) }
     const source = counted(bytes)
-    expect(await checkDocument(source, "docx")).toMatchObject({ fault: "too_many_entries" })
+    expect(await checkDocument(source, "docx")).toMatchObject({ fault: "too_many_parts" })
     expect(source.reads()).toBeLessThan(6)
   })
 

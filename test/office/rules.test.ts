@@ -122,8 +122,11 @@ describe("documents within a document", () => {
     await expectPair(many(4, zipOf(minimalParts("xlsx"))), many(4, broken), "bad_embedded_document", "book4.xlsx")
   })
 
-  it("are not looked into beyond 16 MiB in all", async () => {
-    expect(await checkParts(many(5, broken))).toEqual({ fault: null })
+  it("are all looked into, and together more than 16 MiB only where they do not lie within each other", async () => {
+    expect(await checkParts(many(5, broken))).toEqual({ fault: "bad_embedded_document", part: "book5.xlsx" })
+    const book = (mebibytes: number): Uint8Array =>
+      zipOf({ ...minimalParts("xlsx"), "media/0.png": new Uint8Array(mebibytes * MIB) }, 0)
+    await expectPair(withBooks(book(15)), withBooks(book(17)), "too_complex", "book0.xlsx")
   })
 })
 

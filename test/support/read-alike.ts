@@ -61,7 +61,7 @@ async function orFault<T>(run: () => Promise<T>): Promise<T | null> {
  * lists must be the same, and what is read.
  */
 export async function expectSameUnread(bytes: Bytes): Promise<boolean> {
-  const archive = await orFault(() => openArchive(strict(bytes), createWork(), 0))
+  const archive = await orFault(() => openArchive(strict(bytes), createWork(), true))
   if (archive === null) return false
   const listed: { name: string; size: number; originalSize: number }[] = []
   unzipSync(bytes, {

@@ -1,0 +1,114 @@
+// The text of a part of any length, piece by piece: each ends before a tag, and none holds comments or instructions. What
+// is held is one piece and what the next one begins with.
+import { DocumentFault } from "./fault.ts"
+import { withoutInterruptions } from "./markup.ts"
+import { decodeLoosely, refuseDoctype } from "./prolog.ts"
+import { WORK_PER_INTERRUPTION, type Work } from "./work.ts"
+import { decodeXml } from "./xml.ts"
+
+/** No tag, comment or text of one element is longer than this in what programs write. */
+const MAX_REST_CHARS = 4 * 1024 * 1024
+const DECLARED_WESTERN = /^<\?xml[^>]*?encoding\s*=\s*["'](?:iso-8859-1|windows-1252)["']/i
+const DECLARATION_CHARS = 400
+
+type Decode = (bytes: Uint8Array, isLast: boolean) => string
+
+/**
+ * @param pieces - of one part, the first of at least 64 KiB unless it is the only one
+ * @param part - `isOwn`: XML of OOXML itself; anything else may be in any encoding, or no XML at all. `isWhole`: false where
+ *   only its beginning is read
+ * @throws DocumentFault `xml_doctype`, `bad_xml`; `too_complex` for a tag or comment longer than any
+ */
+export async function* textPieces(
+  pieces: AsyncIterable<Uint8Array>,
+  { isOwn, isWhole }: { isOwn: boolean; isWhole: () => boolean },
+  work: Work,
+): AsyncGenerator<string, void> {
+  let decode: Decode | null = null
+  let rest = ""
+  const next = (bytes: Uint8Array, isLast: boolean): string => {
+    if (decode === null) {
+      refuseDoctype(bytes)
+      decode = decoderOf(bytes, isOwn, isLast)
+    }
+    const text = rest + decode(bytes, isLast)
+    const { end, interruptions } = completeUntil(text)
+    work.spend(interruptions * WORK_PER_INTERRUPTION)
+    const complete = isLast ? text : text.slice(0, end)
+    rest = isLast ? "" : text.slice(end)
+    if (rest.length > MAX_REST_CHARS) throw new DocumentFault("too_complex")
+    return interruptions === 0 ? complete : clean(complete, isOwn)
+  }
+  let held: Uint8Array | null = null
+  for await (const piece of pieces) {
+    if (held !== null) yield next(held, false)
+    held = piece
+  }
+  if (held !== null) yield next(held, isWhole())
+}
+
+const INTERRUPTION = /<!--|<\?|<!\[CDATA\[/g
+const ENDS = new Map([
+  ["<!--", "-->"],
+  ["<?", "?>"],
+  ["<![CDATA[", "]]>"],
+])
+
+/** Up to the last tag, and what is open from there on; nothing that is cut through stands before it. */
+function completeUntil(text: string): { end: number; interruptions: number } {
+  let at = 0
+  let before = 0
+  let interruptions = 0
+  for (const { 0: start, index } of text.matchAll(INTERRUPTION)) {
+    if (index < at) continue
+    interruptions++
+    before = index
+    const end = ENDS.get(start) ?? ""
+    const found = text.indexOf(end, index + start.length)
+    if (found < 0) return { end: index, interruptions }
+    at = found + end.length
+  }
+  const last = text.lastIndexOf("<")
+  const end = last >= at ? last : Math.max(0, text.lastIndexOf("<", before - 1))
+  return { end, interruptions }
+}
+
+function clean(text: string, isOwn: boolean): string {
+  try {
+    return withoutInterruptions(text)
+  } catch (error) {
+    if (isOwn) throw error
+    return text
+  }
+}
+
+/** By the first piece: what decodeXml makes of it decides for all. */
+function decoderOf(first: Uint8Array, isOwn: boolean, isWhole: boolean): Decode {
+  let start: string | null = null
+  try {
+    start = decodeXml(first, isWhole)
+  } catch (error) {
+    if (isOwn) throw error
+  }
+  // The first piece is decoded, or else in no encoding: then its ASCII must do, of all the others as well.
+  if (start === null || (!isOwn && !isWhole)) {
+    decodeLoosely(first)
+    return decodeLoosely
+  }
+  if (isWhole) return () => start
+  const [a, b] = first
+  const isLittle = (a === 0xff && b === 0xfe) || (a === 0x3c && b === 0)
+  const isBig = (a === 0xfe && b === 0xff) || (a === 0 && b === 0x3c)
+  const isWestern = DECLARED_WESTERN.test(start.slice(0, DECLARATION_CHARS)) && a !== 0xef
+  const encoding = isLittle ? "utf-16le" : isBig ? "utf-16be" : isWestern ? "windows-1252" : "utf-8"
+  const decoder = new TextDecoder(encoding, { fatal: true, ignoreBOM: false })
+  return (bytes, isLast) => {
+    try {
+      const text = decoder.decode(bytes, { stream: !isLast })
+      if (!text.includes("\0")) return text
+    } catch {
+      // Not in the encoding that it says.
+    }
+    throw new DocumentFault("bad_xml")
+  }
+}

@@ -1,0 +1,84 @@
+// One part of any length, gone through once for all that is looked for in it: piece by piece its gists are taken, and the
+// looks go over those. What genuine documents hold is cheap to go through; what is dear no genuine one holds much of.
+import type { Archive } from "./archive.ts"
+import { DocumentFault, inPart } from "./fault.ts"
+import type { Gist } from "./gist.ts"
+import { type GistOfLook, gistOf } from "./look-gists.ts"
+import type { Faults } from "./looks.ts"
+import { textPieces } from "./long-text.ts"
+import { type DocumentPolicy, isForbidden } from "./policy.ts"
+import { WORK_PER_BYTE_OF_LOOK, WORK_PER_BYTE_OF_TEXT, WORK_PER_SHAPE, WORK_PER_WORD, type Work } from "./work.ts"
+import type { ZipEntry } from "./zip-directory.ts"
+
+/** More instructions of fields, more settings, than any program writes. */
+const MAX_KEPT_CHARS = 12 * 1024 * 1024
+/** What can be looked at bit by bit is, as soon as there is so much of it. */
+const BIT_CHARS = 256 * 1024
+
+/** @param gist - of a look that is made for one part, and so has none of its own */
+export type TextLook = { faults: Faults; gist?: GistOfLook }
+
+export type TextPart = {
+  entry: ZipEntry
+  /** Is it XML of OOXML itself? What else is there may be in any encoding, or no XML at all. */
+  isOwn: boolean
+  /** How much of it may be read, as it lies in the archive. */
+  rawBytes: number
+}
+
+/**
+ * @returns was all of the part looked at? Work may have run out before.
+ * @throws DocumentFault of what the policy forbids; `too_complex` where there is more to look at closely than any program writes
+ */
+export async function lookThrough(
+  archive: Archive,
+  { entry, isOwn, rawBytes }: TextPart,
+  looks: readonly TextLook[],
+  policy: DocumentPolicy,
+  work: Work,
+): Promise<boolean> {
+  const started = looks.map(({ faults, gist = gistOf(faults) }) => startLook(faults, gist, policy, work))
+  let isWhole = rawBytes >= entry.compressedBytes
+  const unitsPerByte = WORK_PER_BYTE_OF_TEXT + looks.length * WORK_PER_BYTE_OF_LOOK
+  async function* affordable(): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
+    for await (const piece of archive.pieces(entry, rawBytes)) {
+      if (!work.trySpend(piece.length * unitsPerByte)) {
+        isWhole = false
+        return
+      }
+      yield piece
+    }
+  }
+  await inPart(entry.name, async () => {
+    for await (const text of textPieces(affordable(), { isOwn, isWhole: () => isWhole }, work))
+      for (const take of started) take(text)
+    for (const take of started) take(null)
+  })
+  return isWhole
+}
+
+/** Takes the pieces of the text, and null behind the last one. */
+function startLook(faults: Faults, look: GistOfLook, policy: DocumentPolicy, work: Work): (text: string | null) => void {
+  const gist: Gist = look.make()
+  let kept: string[] = []
+  let chars = 0
+  const settle = (): void => {
+    const text = kept.join("")
+    kept = []
+    chars = 0
+    if (text === "") return
+    // A look stops where work runs out, and nobody would know what it has not seen.
+    if (work.remaining() < text.length) throw new DocumentFault("too_complex")
+    if (!look.isCharged) work.spend(text.length)
+    for (const fault of faults(text, work)) if (isForbidden(policy, fault)) throw new DocumentFault(fault)
+    if (work.remaining() < WORK_PER_SHAPE) throw new DocumentFault("too_complex")
+  }
+  return (text) => {
+    const part = gist(text ?? "", text === null)
+    work.spend(part.words * WORK_PER_WORD)
+    if (part.kept !== "") kept.push(part.kept)
+    chars += part.kept.length
+    if (chars > MAX_KEPT_CHARS) throw new DocumentFault("too_complex")
+    if (text === null || (look.isLocal && chars > BIT_CHARS)) settle()
+  }
+}
