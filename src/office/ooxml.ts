@@ -14,7 +14,7 @@ import {
 } from "./document-type.ts"
 import { DocumentFault, type FaultReason, eachInPart, inPart } from "./fault.ts"
 import { type Related, refuseActiveParts, refuseProgramLink, refuseRibbon } from "./active-parts.ts"
-import { looksFor } from "./looks.ts"
+import { isLookedFor, looksFor } from "./looks.ts"
 import { faultOfStart, kindOfArchive } from "./other-formats.ts"
 import { type DocumentPolicy, EVERYTHING_ALLOWED, STRICTEST_POLICY, partFault, refuseFault, relationshipFault } from "./policy.ts"
 import {
@@ -23,13 +23,12 @@ import {
   isRelationshipPart,
   parseRelationships,
   relationshipsOf,
-  resolveTarget,
   sourceOf,
 } from "./relationships.ts"
 import { partKey } from "./part-name.ts"
 import { refuseDoctype } from "./prolog.ts"
 import { parseXml } from "./xml.ts"
-import { type Work, createWork } from "./work.ts"
+import { WORK_PER_BYTE_OF_XML, type Work, createWork } from "./work.ts"
 import type { ZipEntry } from "./zip-directory.ts"
 
 export type DocumentVerdict =
@@ -99,13 +98,16 @@ async function readContentTypes(archive: Archive, work: Work): Promise<ContentTy
   const entry = archive.find(CONTENT_TYPES_PART)
   // Percent-encoded it is a part like any other (ECMA-376 Part 2 section 7.2.3.3).
   if (entry?.name.length !== CONTENT_TYPES_PART.length) throw await kindOfArchive(archive)
-  work.spend(entry.plainBytes)
-  return inPart(entry.name, async () => parseContentTypes(await archive.read(entry, MAX_CONTENT_TYPES_BYTES)))
+  work.spend(entry.plainBytes * WORK_PER_BYTE_OF_XML)
+  return inPart(entry.name, async () => parseContentTypes(await archive.read(entry, MAX_CONTENT_TYPES_BYTES), work))
 }
 
 async function readRelationships(archive: Archive, entry: ZipEntry, work: Work): Promise<Iterable<Relationship>> {
-  work.spend(entry.plainBytes)
-  return eachInPart(entry.name, parseRelationships(await archive.read(entry, MAX_RELATIONSHIPS_BYTES)))
+  work.spend(entry.plainBytes * WORK_PER_BYTE_OF_XML)
+  return eachInPart(
+    entry.name,
+    parseRelationships(await archive.read(entry, MAX_RELATIONSHIPS_BYTES), sourceOf(entry.name), work),
+  )
 }
 
 /** The part that the package's own relationships name as its document decides what the package is. */
@@ -117,8 +119,8 @@ async function findMainPart(
   const entry = archive.find(PACKAGE_RELATIONSHIPS)
   if (entry === undefined) throw new DocumentFault("no_relationships")
   const targets = new Set<string | null>()
-  for (const { kind, isExternal, target } of await readRelationships(archive, entry, work))
-    if (kind === "officedocument" && !isExternal) targets.add(resolveTarget("", target))
+  for (const { kind, isExternal, path } of await readRelationships(archive, entry, work))
+    if (kind === "officedocument" && !isExternal) targets.add(path)
   if (targets.size > 1) throw new DocumentFault("two_main_parts", entry.name)
   const [target] = targets
   if (target === undefined || target === null) throw new DocumentFault("no_main_part", entry.name)
@@ -152,19 +154,17 @@ async function checkRelationships(archive: Archive, types: ContentTypes, policy:
   const related: Related = { kinds: new Map(), hyperlinks: new Map() }
   for (const entry of archive.entries) {
     if (!isRelationshipPart(entry.name)) continue
-    const source = sourceOf(entry.name)
-    const sourcePart = archive.find(source)
+    const sourcePart = archive.find(sourceOf(entry.name))
     for (const relationship of await readRelationships(archive, entry, work)) {
-      const target = relationship.isExternal ? null : resolveTarget(source, relationship.target)
-      const part = target === null ? undefined : archive.find(target)
+      const part = relationship.path === null ? undefined : archive.find(relationship.path)
       const targetType = part === undefined ? undefined : types.typeOf(part.name)
       if (isMacroRelationship(relationship.kind)) throw new DocumentFault("macro_enabled", entry.name)
       // What claims to be inside and leads outside is taken at its target.
-      const isExternal = relationship.isExternal || target === null
+      const isExternal = relationship.isExternal || relationship.path === null
       refuseFault(policy, relationshipFault({ ...relationship, isExternal }, targetType), entry.name)
       if (isExternal && sourcePart !== undefined) addTo(related.hyperlinks, sourcePart, relationship.id)
       if (part === undefined) continue
-      addTo(related.kinds, part, relationship.kind)
+      if (isLookedFor(relationship.kind)) addTo(related.kinds, part, relationship.kind)
       if (relationship.kind === "externallink" && !policy.dde) await refuseProgramLink(archive, part, policy, work)
       if (RIBBON_KINDS.includes(relationship.kind)) await refuseRibbon(archive, part, policy, work)
       if (relationship.kind === "afchunk" && targetType === "text/plain") await refuseOtherText(archive, part, policy)

@@ -9,8 +9,30 @@ export const WORK_PER_ENTRY = 200
 export const WORK_PER_PART = 1500
 /** Unpacking the beginning of one, which may be a thousand times as long as what is read of it. */
 export const WORK_PER_START = 10_000
+/** Unpacking and parsing a byte of relationships or content types. */
+export const WORK_PER_BYTE_OF_XML = 0.3
+/** An element of relationships or content types, however short, with what is done for each of them. */
+export const WORK_PER_ELEMENT = 25
+export const WORK_PER_ATTRIBUTE = 5
+/** Going to where a target leads that is not spelled as nearly all are, and its length and that of its source. */
+export const WORK_PER_ODD_TARGET = 200
+/** Copying a name out of a part, so that it does not keep the whole text of it. */
+export const WORK_PER_COPY = 20
+/** Comparing a letter of a part's name; of one with escapes; one beyond ASCII, and each to which it is taken apart. */
+export const WORK_PER_LETTER = 0.25
+export const WORK_PER_ESCAPED_LETTER = 2
+export const WORK_PER_LETTER_BEYOND_ASCII = 1.5
+export const WORK_PER_LETTER_GROWN = 4
 /** Unpacking a byte of text and going through it for words. */
 export const WORK_PER_BYTE_OF_TEXT = 0.5
+/** Going through it once more for one kind of thing. */
+export const WORK_PER_BYTE_OF_LOOK = 0.3
+/** A tag that is found there; its attributes are spent byte by byte, as is text that references have to be expanded in. */
+export const WORK_PER_TAG = 15
+/** An attribute that could name a relationship. */
+export const WORK_PER_REFERENCE = 6
+/** Looking for a switch in the instruction of a field. */
+export const WORK_PER_CHAR_OF_PICTURE = 0.1
 /** Looking at a formula that could be one of those that reach outside. */
 export const WORK_PER_FORMULA = 30
 /** Looking at one shape, which has several. */
