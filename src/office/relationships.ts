@@ -98,7 +98,7 @@ export function resolveTarget(source: string, target: string, work: Work): strin
 }
 
 export function resolveAnyTarget(source: string, target: string, work: Work): string | null {
-  work.spend(WORK_PER_ODD_TARGET + source.length + target.length)
+  work.spend(WORK_PER_ODD_TARGET + 1.5 * source.length + target.length)
   const base = `pack:///${source.split("/").map(encodeURIComponent).join("/")}`
   const url = URL.parse(target.replaceAll(/\\/g, "/"), base)
   return url?.protocol === "pack:" && url.host === "" ? url.pathname.replace(/^\/+/, "") : null
