@@ -34,7 +34,7 @@ async function measure(name: string, make: () => Uint8Array<ArrayBuffer>, type: 
     const before = subject.cpuSeconds()
     const atRest = subject.residentBytes()
     subject.forgetPeak()
-    checked = await fetch(`${subject.origin}/bench/document/${type}`).then((answer) => answer.json() as Promise<typeof checked>)
+    checked = await fetch(`${subject.origin}/bench/document/${type}`).then((answer) => answer.json<typeof checked>())
     cpuSeconds = Math.max(cpuSeconds, subject.cpuSeconds() - before)
     grownBytes = Math.max(grownBytes, subject.peakBytes() - atRest)
   }

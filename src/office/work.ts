@@ -20,7 +20,7 @@ export const WORK_PER_ODD_TARGET = 200
 export const WORK_PER_COPY = 20
 /** Comparing a letter of a part's name; of one with escapes; one beyond ASCII, and each to which it is taken apart. */
 export const WORK_PER_LETTER = 0.25
-export const WORK_PER_ESCAPED_LETTER = 2
+export const WORK_PER_ESCAPED_LETTER = 4
 export const WORK_PER_LETTER_BEYOND_ASCII = 1.5
 export const WORK_PER_LETTER_GROWN = 4
 /** Unpacking a byte of text and going through it for words. */
