@@ -53,6 +53,10 @@ export const hostileParts: Record<string, () => Uint8Array<ArrayBuffer>> = {
       ...parts(),
       ...series(4, (i) => rels(`a/_rels/${String(i)}.xml.rels`, '<Relationship Target="%FF"/>'.repeat(155_000))),
     ]),
+  "targets of a long foreign host": () => {
+    const host = many(4000, (i) => String.fromCharCode(0x4e00 + i))
+    return buildZip([...parts(), rels("a/_rels/b.xml.rels", `<Relationship Target="http://${host}"/>`.repeat(1300))])
+  },
   "targets of a place": () =>
     buildZip([
       ...parts(),
@@ -98,7 +102,8 @@ export const hostileParts: Record<string, () => Uint8Array<ArrayBuffer>> = {
   "names that unfold": () => buildZip([...parts(), ...series(2900, (i) => empty(`${"\ufdfa".repeat(1000)}${String(i)}.png`))]),
   "names that unfold a little": () =>
     buildZip([...parts(), ...series(45_000, (i) => empty(`${"\ufdfa".repeat(56)}${String(i)}.png`))]),
-  "names of marks": () => buildZip([...parts(), ...series(4500, (i) => empty(`${"a\u0301\u0323".repeat(340)}${String(i)}.png`))]),
+  "names of marks": () =>
+    buildZip([...parts(), ...series(4500, (i) => empty(`${`a${"\u0301\u0323".repeat(15)}`.repeat(32)}${String(i)}.png`))]),
   "names of wide letters": () => buildZip([...parts(), ...series(3000, (i) => empty(`${"𝐀ａ".repeat(300)}${String(i)}.png`))]),
   "names of both cases": () => buildZip([...parts(), ...series(8000, (i) => empty(`${"aA".repeat(505)}${String(i)}.png`))]),
   "names of backslashes": () => buildZip([...parts(), ...series(8000, (i) => empty(`${"a\\".repeat(505)}${String(i)}.png`))]),
@@ -127,6 +132,10 @@ export const hostileParts: Record<string, () => Uint8Array<ArrayBuffer>> = {
   "8 MiB of formulas of texts": () => declaringXml(entry("s.xml", `<a>${`<f>\\!${'""'.repeat(32_000)}</f>`.repeat(128)}</a>`)),
   "8 MiB of formulas of prefixes": () =>
     declaringXml(entry("s.xml", `<a>${`<f>|${"_xlfn.".repeat(10_000)}</f>`.repeat(135)}</a>`)),
+  "8 MiB of formulas of calls": () =>
+    declaringXml(entry("s.xml", `<a>${`<f>[${"dde rtd image ".repeat(4400)}</f>`.repeat(135)}</a>`)),
+  "8 MiB of formulas of calls to nothing": () =>
+    declaringXml(entry("s.xml", `<a>${`<f>\\${"dde _xla rtd _xlb.image ".repeat(2600)}</f>`.repeat(134)}</a>`)),
   "8 MiB of formulas of books": () => declaringXml(entry("s.xml", `<a>${`<f>!${"[a]".repeat(20_000)}</f>`.repeat(135)}</a>`)),
   "8 MiB of comments": () => story("<!---->".repeat(1_180_000) + FIELD),
   "8 MiB of comments between letters": () => story("一<!---->".repeat(830_000) + FIELD),

@@ -97,9 +97,16 @@ export function resolveTarget(source: string, target: string, work: Work): strin
   return source.slice(0, folderEnd) + target.slice(at)
 }
 
+/** Stands for the package; no special one, so that all is kept as it is written. */
+const OWN_SCHEME = "pack"
+/** As URLs are read (WHATWG URL section 4.4): behind blanks, and with the blanks within it dropped. */
+const SCHEME = /^[\0- ]*([A-Za-z][A-Za-z0-9+.-]*):/
+
 export function resolveAnyTarget(source: string, target: string, work: Work): string | null {
+  // Nothing with a scheme leads inside, and a host in foreign letters is spelled out in its length squared.
+  if ((SCHEME.exec(target.replaceAll(/[\t\n\r]/g, ""))?.[1] ?? OWN_SCHEME).toLowerCase() !== OWN_SCHEME) return null
   work.spend(WORK_PER_ODD_TARGET + 1.5 * source.length + target.length)
-  const base = `pack:///${source.split("/").map(encodeURIComponent).join("/")}`
+  const base = `${OWN_SCHEME}:///${source.split("/").map(encodeURIComponent).join("/")}`
   const url = URL.parse(target.replaceAll(/\\/g, "/"), base)
-  return url?.protocol === "pack:" && url.host === "" ? url.pathname.replace(/^\/+/, "") : null
+  return url?.protocol === `${OWN_SCHEME}:` && url.host === "" ? url.pathname.replace(/^\/+/, "") : null
 }

@@ -203,6 +203,28 @@ describe("a workbook with as many hyperlinks as Excel takes on a sheet", () => {
   })
 })
 
+describe("names", () => {
+  const named = (names: readonly string[]): Parts => ({
+    ...minimalParts(),
+    ...Object.fromEntries(names.map((name, i) => [`${name}${String(i)}.png`, ""])),
+  })
+  const many = (count: number, name: string): string[] => Array.from({ length: count }, () => name)
+
+  it("may have as many marks on a letter as any language, and no more: to order them takes their number squared", async () => {
+    expect(await checkParts(named([`a${"\u0323".repeat(30)}`]))).toEqual({ fault: null })
+    expect(await checkParts(named([`a${"\u0323".repeat(31)}`]))).toMatchObject({ fault: "unsafe_name" })
+  })
+
+  it.each([
+    // One such letter is taken apart into eighteen.
+    ["ligatures", "\ufdfa".repeat(300), 100, 1500],
+    ["backslashes", "a\\".repeat(500), 100, 5500],
+  ])("are compared while that is no more work than a check may be: %s", async (_, name, few, more) => {
+    expect(await checkParts(named(many(few, name)))).toEqual({ fault: null })
+    expect(await checkParts(named(many(more, name)))).toMatchObject({ fault: "too_complex" })
+  })
+})
+
 describe("the relationships of the package", () => {
   it("are found by an absolute target, too", async () => {
     const target = (name: string): Parts => ({

@@ -35,6 +35,10 @@ describe("a target", () => {
     ["word/document.xml", "a/".repeat(8192), `word/${"a/".repeat(8192)}`],
     ["word/document.xml", `${"a/".repeat(8192)}b`, null],
     ["word/document.xml", "https://example.com/a", null],
+    ["word/document.xml", " ht\ntps:a", null],
+    ["word/document.xml", "1https:a", "word/1https:a"],
+    ["word/document.xml", "PACK:///a", "a"],
+    ["word/document.xml", "pack://a/b", null],
     ["word/document.xml", "\\\\host\\a", null],
   ])("in %s to %s leads to %s", (source, target, expected) => {
     expect(resolveTarget(source, target, createWork())).toBe(expected)
@@ -47,5 +51,12 @@ describe("a target", () => {
       }),
       { numRuns: 2000 },
     )
+  })
+})
+
+describe("targets outside", () => {
+  it("are not spelled out, which takes a long host its length squared", () => {
+    const host = Array.from({ length: 4000 }, (_, i) => String.fromCharCode(0x4e00 + i)).join("")
+    for (let i = 0; i < 4000; i++) expect(resolveTarget("a.xml", `http://${host}/${String(i)}`, createWork())).toBeNull()
   })
 })
