@@ -55,7 +55,10 @@ export const hostileParts: Record<string, () => Uint8Array<ArrayBuffer>> = {
     ]),
   "targets of a long foreign host": () => {
     const host = many(4000, (i) => String.fromCharCode(0x4e00 + i))
-    return buildZip([...parts(), rels("a/_rels/b.xml.rels", `<Relationship Target="http://${host}"/>`.repeat(1300))])
+    return buildZip([
+      ...parts(),
+      rels("a/_rels/b.xml.rels", `<Relationship Type="a/hyperlink" Target="http://${host}"/>`.repeat(1300)),
+    ])
   },
   "targets of a place": () =>
     buildZip([

@@ -6,6 +6,7 @@ import {
   WORK_PER_LETTER,
   WORK_PER_LETTER_BEYOND_ASCII,
   WORK_PER_LETTER_GROWN,
+  WORK_PER_MARK,
   type Work,
 } from "./work.ts"
 
@@ -60,7 +61,8 @@ const OBJECT_KEY = /(?:^|\/)(?:__proto__|constructor|prototype|tostring|valueof|
 /** Of blanks or nothing, or with a dot at its end. */
 const UNSAFE_SEGMENT = /(?:^|\/) *(?:\/|$)|\.(?:\/|$)/
 /** More marks on a letter than any language puts there (UAX #15 section 13); to put them in order takes their number squared. */
-const MARKS = /\p{M}{31}/u
+const MARK = /\p{M}/gu
+const TOO_MANY_MARKS = /\p{M}{31}/u
 /** Nearly all names: nothing in them could lead astray, or be spelled otherwise. */
 const PLAIN_NAME = /^[a-z0-9_-]{1,60}(?:\/[a-z0-9_-]{1,60}){0,9}(?:\.[a-z0-9_-]{1,60}){0,3}$/
 /** A part cut into interleaved pieces (section 7.2.4), which Office does not read. */
@@ -96,8 +98,8 @@ export function requireSafeNames(names: Iterable<string>, work: Work): void {
 
 /** One letter may become eighteen, which are held as long as the names are compared. */
 function folded(name: string, work: Work): string {
-  if (MARKS.test(name)) throw new DocumentFault("unsafe_name", name)
-  work.spend(name.length * WORK_PER_LETTER_BEYOND_ASCII)
+  if (TOO_MANY_MARKS.test(name)) throw new DocumentFault("unsafe_name", name)
+  work.spend(name.length * WORK_PER_LETTER_BEYOND_ASCII + (name.match(MARK)?.length ?? 0) * WORK_PER_MARK)
   const path = name.normalize("NFKC").toLowerCase()
   work.spend(Math.max(0, path.length - name.length) * WORK_PER_LETTER_GROWN)
   return path

@@ -23,6 +23,8 @@ export const WORK_PER_LETTER = 0.25
 export const WORK_PER_ESCAPED_LETTER = 4
 export const WORK_PER_LETTER_BEYOND_ASCII = 1.5
 export const WORK_PER_LETTER_GROWN = 4
+/** Putting marks in order, of which there may be thirty on each letter. */
+export const WORK_PER_MARK = 16
 /** Unpacking a byte of text and going through it for words. */
 export const WORK_PER_BYTE_OF_TEXT = 0.5
 /** Going through it once more for one kind of thing. */

@@ -218,6 +218,7 @@ describe("names", () => {
   it.each([
     // One such letter is taken apart into eighteen.
     ["ligatures", "\ufdfa".repeat(300), 100, 1500],
+    ["marks in the wrong order", `a${"\u0301\u0323".repeat(15)}`.repeat(32), 100, 1500],
     ["backslashes", "a\\".repeat(500), 100, 5500],
   ])("are compared while that is no more work than a check may be: %s", async (_, name, few, more) => {
     expect(await checkParts(named(many(few, name)))).toEqual({ fault: null })
