@@ -1,25 +1,16 @@
 // Documents made to cost as much as they can, each under 20 MB, for the bench of the document check.
-import { randomFillSync } from "node:crypto"
 import { deflateRawSync } from "node:zlib"
 import { type BuiltEntry, buildZip } from "../test/support/zip-builder.ts"
+import { OFFICE, entry, noise, parts, replaced, series, text } from "./hostile-entries.ts"
+import { hostileParts } from "./hostile-parts.ts"
 import { documentParts } from "./subject.ts"
 
 const MIB = 1024 * 1024
-const text = (content: string): Uint8Array => new TextEncoder().encode(content)
-const noise = (lengthBytes: number): Uint8Array => randomFillSync(new Uint8Array(lengthBytes))
-const parts = (more: Record<string, Uint8Array> = {}): BuiltEntry[] =>
-  Object.entries({ ...documentParts(new Uint8Array(0)), ...more }).map(([name, content]) => ({ name, content }))
-const entry = (name: string, content: Uint8Array): BuiltEntry => ({ name, content })
-const series = (count: number, make: (i: number) => BuiltEntry): BuiltEntry[] => Array.from({ length: count }, (_, i) => make(i))
-const OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 const PACKAGE = "http://schemas.openxmlformats.org/package/2006"
-
-/** The genuine parts, one of them with other content. */
-const replaced = (name: string, content: Uint8Array): BuiltEntry[] =>
-  parts().map((part) => (part.name === name ? { ...part, content } : part))
 
 /** By what they are; all are to be taken for a .docx. */
 export const hostileDocuments: Record<string, () => Uint8Array<ArrayBuffer>> = {
+  ...hostileParts,
   "19 MB of nothing but entries": () =>
     buildZip(
       series(99_990, (i) => entry(`a/${"x".repeat(40)}${String(i)}.bin`, noise(20))),

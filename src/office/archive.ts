@@ -69,7 +69,10 @@ export async function openArchive(whole: ByteSource, work: Work, isInner = false
   const directory = await readDirectory(whole)
   const { entries } = directory
   work.spend(entries.length * WORK_PER_ENTRY)
-  requireSafeNames(entries.map(({ name }) => name))
+  requireSafeNames(
+    entries.map(({ name }) => name),
+    work,
+  )
   requireNoBomb(entries, whole.sizeBytes)
   const parts = entries.filter(isRelationships).length
   if (parts > MAX_PARTS) throw new DocumentFault("too_many_parts")

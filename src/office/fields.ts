@@ -1,8 +1,9 @@
 // Fields of texts that reach outside the document (ECMA-376 Part 1 section 17.16): DDE and DDEAUTO start programs,
 // others fetch texts, pictures and tables from elsewhere. Judged by their first word only; nothing is evaluated.
+import { valuesOf } from "./attributes.ts"
 import { DocumentFault, type FaultReason } from "./fault.ts"
-import { type Tag, attributeOf, findTags, tagPattern, textOf } from "./markup.ts"
-import type { Work } from "./work.ts"
+import { type Tag, findTags, tagPattern, textOf } from "./markup.ts"
+import { WORK_PER_BYTE_OF_LOOK, WORK_PER_CHAR_OF_PICTURE, type Work } from "./work.ts"
 
 const DDE = /^dde(?:auto)?(?![\p{L}\p{N}])/iu
 const FETCH = /^(?:includetext|include|import|link|database|rd)(?![\p{L}\p{N}])/iu
@@ -13,10 +14,14 @@ const FETCH = /^(?:includetext|include|import|link|database|rd)(?![\p{L}\p{N}])/
  */
 const PICTURE = /^includepicture(?![\p{L}\p{N}])/iu
 const NOT_KEPT = /\s\\d(?![\p{L}\p{N}])/iu
-const SHARE = /^includepicture\s+"?\s*(?:\\{2}|\/\/|file:)/iu
+const SHARE = /^includepicture\s+(?:"\s*)?(?:\\{2}|\/\/|file:)/iu
 
-function fetches({ code, isDirty }: Instruction): boolean {
-  return FETCH.test(code) || (PICTURE.test(code) && (isDirty || NOT_KEPT.test(code) || SHARE.test(code)))
+function fetches({ code, isDirty }: Instruction, work: Work): boolean {
+  if (FETCH.test(code)) return true
+  if (!PICTURE.test(code)) return false
+  // Gone through to its end, and again for each field within it.
+  work.spend(code.length * WORK_PER_CHAR_OF_PICTURE)
+  return isDirty || NOT_KEPT.test(code) || SHARE.test(code)
 }
 const DANGEROUS = ["DDEAUTO", "INCLUDETEXT", "INCLUDEPICTURE", "IMPORT", "LINK", "DATABASE", "RD"]
 
@@ -60,11 +65,11 @@ type Field = { code: string; kept: string; isInstruction: boolean; isDirty: bool
 
 /** What a part with text does that a policy may forbid; null for nothing. */
 export function* fieldFaults(text: string, work: Work): Generator<FaultReason, void> {
-  if (!FIELD.test(text) || !work.trySpend(text.length)) return
-  for (const instruction of instructions(text)) {
+  if (!FIELD.test(text) || !work.trySpend(text.length * WORK_PER_BYTE_OF_LOOK)) return
+  for (const instruction of instructions(text, work)) {
     const { code, isAssembled } = instruction
     if (DDE.test(code) || (isAssembled && mayBecomeDangerous(code))) yield "dde"
-    else if (fetches(instruction)) yield "external_data"
+    else if (fetches(instruction, work)) yield "external_data"
   }
 }
 
@@ -79,11 +84,11 @@ type Before = { fields: number; receiver: Field | undefined; code: string }
  * of a field within an instruction is part of that instruction, as it stands there; that it may be another one the next
  * time is why a first word must not come from a field. Nor from alternatives (Part 3 section 7.6), of which a reader takes one.
  */
-function* instructions(text: string): Generator<Instruction, void> {
+function* instructions(text: string, work: Work): Generator<Instruction, void> {
   const open: Field[] = []
   const branches: Before[] = []
   let deletions = 0
-  for (const tag of findTags(text, TAG)) {
+  for (const tag of findTags(text, TAG, work)) {
     const { localName } = tag
     const receiver = receiverOf(open)
     if (DELETED.has(localName)) {
@@ -94,9 +99,11 @@ function* instructions(text: string): Generator<Instruction, void> {
       else if (branches.length === MAX_NESTED) throw new DocumentFault("bad_xml")
       else branches.push({ fields: open.length, receiver, code: receiver?.code ?? "" })
     } else if (localName === "fldSimple") {
-      yield { code: begin(attributeOf(tag, "instr")), isAssembled: false, isDirty: isDirty(tag) }
+      const [code = "", dirty = ""] = valuesOf(tag.attributes, ["instr", "dirty"])
+      yield { code: begin(code), isAssembled: false, isDirty: isTrue(dirty) }
     } else if (localName === "fldChar") {
-      yield* stepField(open, attributeOf(tag, "fldCharType").trim(), isDirty(tag))
+      const [type = "", dirty = ""] = valuesOf(tag.attributes, ["fldCharType", "dirty"])
+      yield* stepField(open, type.trim(), isTrue(dirty))
     } else {
       const added = BREAKS.has(localName) ? " " : textOf(tag)
       if (receiver !== undefined) {
@@ -145,7 +152,10 @@ function receiverOf(open: readonly Field[]): Field | undefined {
   return undefined
 }
 
-const isDirty = (tag: Tag): boolean => /^(?:1|on|true)$/.test(attributeOf(tag, "dirty"))
+const isTrue = (value: string): boolean => /^(?:1|on|true)$/.test(value)
 const isCode = ({ localName }: Tag): boolean => localName === "instrText" || localName === "delInstrText"
-const goOn = (code: string, added: string): string => (code.length === MAX_CODE_CHARS ? code : begin(code + added))
+function goOn(code: string, added: string): string {
+  if (code === "") return begin(added)
+  return code.length === MAX_CODE_CHARS ? code : code + added.slice(0, MAX_CODE_CHARS - code.length)
+}
 const begin = (code: string): string => code.replace(/^[\s"]+/, "").slice(0, MAX_CODE_CHARS)

@@ -1,12 +1,16 @@
 // Formulas of workbooks that reach outside (ECMA-376 Part 1 section 18.17): references to a program, which are
 // written app|topic!item, and functions that start one or fetch something. Nothing is evaluated.
-import type { FaultReason } from "./fault.ts"
-import { attributeOf, findTags, tagPattern, textOf } from "./markup.ts"
-import { WORK_PER_FORMULA, WORK_PER_SHAPE, type Work } from "./work.ts"
+import { valuesOf } from "./attributes.ts"
+import { DocumentFault, type FaultReason } from "./fault.ts"
+import { findTags, tagPattern, textOf } from "./markup.ts"
+import { WORK_PER_BYTE_OF_LOOK, WORK_PER_FORMULA, WORK_PER_SHAPE, type Work } from "./work.ts"
 
 const TAG = tagPattern(["f", "formula", "formula1", "formula2", "definedName", "calculatedColumnFormula", "totalsRowFormula"])
 /** Without one of these no formula can be meant. */
 const SUSPICIOUS = /[|&[\\]|\/\/|dde|rtd|webservice|image|register\.id/i
+
+/** Excel takes 8192; longer ones would take the patterns below more memory than they have. */
+const MAX_FORMULA_CHARS = 65_536
 
 /**
  * Texts, quoted names of sheets and columns of tables may hold any characters; in columns, an apostrophe escapes the next.
@@ -38,15 +42,17 @@ export function* chartFaults(text: string, work: Work): Generator<FaultReason, v
 
 /** What the formulas of a part do that a policy may forbid. */
 export function* formulaFaults(text: string, work: Work): Generator<FaultReason, void> {
-  if (!SUSPICIOUS.test(text) || !work.trySpend(text.length)) return
-  for (const tag of findTags(text, TAG)) {
+  if (!SUSPICIOUS.test(text) || !work.trySpend(text.length * WORK_PER_BYTE_OF_LOOK)) return
+  for (const tag of findTags(text, TAG, work)) {
     if (!SUSPICIOUS.test(tag.text)) continue
     if (!work.trySpend(WORK_PER_FORMULA)) return
     yield* faultsOf(textOf(tag))
   }
 }
 
+/** @throws DocumentFault `too_complex` for one that is longer than any program takes */
 function* faultsOf(formula: string): Generator<FaultReason, void> {
+  if (formula.length > MAX_FORMULA_CHARS) throw new DocumentFault("too_complex")
   const code = formula.replaceAll(QUOTED, "")
   if (code.includes("|") || PROGRAM_FUNCTION.test(code)) yield "dde"
   else if (FETCH_FUNCTION.test(code) || reachesBook(formula)) yield "external_data"
@@ -56,19 +62,19 @@ const SHAPE_ATTRIBUTES = ["textlink", "macro", "fmlaLink", "fmlaMacro", "fmlaRan
 const SHAPE = tagPattern(["sp", "cxnSp", "graphicFrame", "pic", "formControlPr", "Fmla(?:Macro|Link|Range|Txbx|Pict|Group)"])
 /** Shapes and buttons on sheets that show a cell or run a macro, which may be another workbook's (section 20.5.2.29). */
 export function* shapeFaults(text: string, work: Work): Generator<FaultReason, void> {
-  if (!/textlink|macro|fmla/i.test(text) || !SUSPICIOUS.test(text) || !work.trySpend(text.length)) return
-  for (const tag of findTags(text, SHAPE)) {
+  if (!/textlink|macro|fmla/i.test(text) || !SUSPICIOUS.test(text) || !work.trySpend(text.length * WORK_PER_BYTE_OF_LOOK)) return
+  for (const tag of findTags(text, SHAPE, work)) {
     if (!SUSPICIOUS.test(tag.text) && !SUSPICIOUS.test(tag.attributes)) continue
     if (!work.trySpend(WORK_PER_SHAPE)) return
     yield* faultsOf(textOf(tag))
-    for (const name of SHAPE_ATTRIBUTES) yield* faultsOf(attributeOf(tag, name))
+    for (const value of valuesOf(tag.attributes, SHAPE_ATTRIBUTES)) yield* faultsOf(value)
   }
 }
 
 const LINK = tagPattern(["ddeLink"])
 /** External links of workbooks that are links to programs (section 18.14.4). */
-export function* linkFaults(text: string): Generator<FaultReason, void> {
-  for (const tag of findTags(text, LINK)) if (tag.localName === "ddeLink") yield "dde"
+export function* linkFaults(text: string, work: Work): Generator<FaultReason, void> {
+  for (const tag of findTags(text, LINK, work)) if (tag.localName === "ddeLink") yield "dde"
 }
 
 const CONNECTION = tagPattern(["connection", "dbPr", "webPr", "textPr", "olapPr", "oledbPr", "dataFeedPr"])
@@ -78,8 +84,8 @@ const LEADS = /\s(?:[^\s=:]+:)?(?:url|sourceFile|odcFile|connection|localConnect
 const OWN_MODEL = "Data Model Connection"
 
 /** Data connections: databases, web pages, files. That of the workbook's own data model leads nowhere. */
-export function* connectionFaults(text: string): Generator<FaultReason, void> {
-  for (const { attributes } of findTags(text, CONNECTION)) {
+export function* connectionFaults(text: string, work: Work): Generator<FaultReason, void> {
+  for (const { attributes } of findTags(text, CONNECTION, work)) {
     for (const [, double, single] of attributes.matchAll(LEADS)) {
       const value = double ?? single ?? ""
       if (value !== "" && value !== OWN_MODEL) yield "external_data"

@@ -5,7 +5,7 @@ import { fieldFaults } from "./fields.ts"
 import { chartFaults, connectionFaults, formulaFaults, linkFaults, shapeFaults } from "./formulas.ts"
 import { attributeOf, findTags, tagPattern } from "./markup.ts"
 import { pictureFaults } from "./pictures.ts"
-import type { Work } from "./work.ts"
+import { WORK_PER_BYTE_OF_LOOK, type Work } from "./work.ts"
 
 /** May spend more than the reading cost, and stops where too little is left. */
 export type Faults = (text: string, work: Work) => Iterable<FaultReason>
@@ -20,8 +20,8 @@ export type Look = {
 const BUTTON = tagPattern(["hlinkClick", "hlinkHover", "hlinkMouseOver"])
 /** Buttons of slides that start a program (ECMA-376 Part 1 section 20.1.2.2.35, action `ppaction://program`). */
 export function* buttonFaults(text: string, work: Work): Generator<FaultReason, void> {
-  if (!/ppaction|&/i.test(text) || !text.includes("hlink") || !work.trySpend(text.length)) return
-  for (const tag of findTags(text, BUTTON)) {
+  if (!/ppaction|&/i.test(text) || !text.includes("hlink") || !work.trySpend(text.length * WORK_PER_BYTE_OF_LOOK)) return
+  for (const tag of findTags(text, BUTTON, work)) {
     if (/^\s*ppaction:\/\/program/i.test(attributeOf(tag, "action"))) yield "program_action"
   }
 }
@@ -35,17 +35,17 @@ export function* ribbonFaults(text: string): Generator<FaultReason, void> {
 const MERGE = tagPattern(["connectString", "udl"])
 const SCHEMA = tagPattern(["schema"])
 /** Mail merge that names its source itself (section 17.14.8 and 17.14.31), and schemas that bring along a program. */
-function* settingsFaults(text: string): Generator<FaultReason, void> {
+function* settingsFaults(text: string, work: Work): Generator<FaultReason, void> {
   if (text.includes("mailMerge"))
-    for (const tag of findTags(text, MERGE)) if (attributeOf(tag, "val") !== "") yield "external_data"
+    for (const tag of findTags(text, MERGE, work)) if (attributeOf(tag, "val") !== "") yield "external_data"
   if (!text.includes("manifestLocation")) return
-  for (const tag of findTags(text, SCHEMA)) if (attributeOf(tag, "manifestLocation") !== "") yield "add_in"
+  for (const tag of findTags(text, SCHEMA, work)) if (attributeOf(tag, "manifestLocation") !== "") yield "add_in"
 }
 
 const PROPERTY = tagPattern(["property"])
 /** Where Office looks for the program of a document of its own (Visual Studio Tools for Office), and loads it. */
-function* propertyFaults(text: string): Generator<FaultReason, void> {
-  for (const tag of findTags(text, PROPERTY)) {
+function* propertyFaults(text: string, work: Work): Generator<FaultReason, void> {
+  for (const tag of findTags(text, PROPERTY, work)) {
     if (/^\s*_Assembly(?:Name|Location)/i.test(attributeOf(tag, "name"))) yield "add_in"
   }
 }
@@ -91,3 +91,7 @@ const looks: readonly Look[] = [
 /** All that is looked for in a part of this content type that relationships of these kinds lead to. */
 export const looksFor = (type: string, kinds: Iterable<string> = []): Look[] =>
   looks.filter((look) => look.types.test(type) || [...kinds].some((kind) => look.kinds.test(kind)))
+
+const LOOKED_FOR = new RegExp(looks.map(({ kinds }) => kinds.source).join("|"))
+/** Do relationships of this kind say anything of what to look for? */
+export const isLookedFor = (kind: string): boolean => LOOKED_FOR.test(kind)

@@ -7,8 +7,8 @@ import { DocumentFault, eachInPart, inPart } from "./fault.ts"
 import { kindOfArchive } from "./other-formats.ts"
 import { partKey } from "./part-name.ts"
 import { type DocumentPolicy, partFault, refuseFault } from "./policy.ts"
-import { PACKAGE_RELATIONSHIPS, type Relationship, parseRelationships, resolveTarget } from "./relationships.ts"
-import type { Work } from "./work.ts"
+import { PACKAGE_RELATIONSHIPS, type Relationship, parseRelationships, sourceOf } from "./relationships.ts"
+import { WORK_PER_BYTE_OF_XML, type Work } from "./work.ts"
 import type { ZipEntry } from "./zip-directory.ts"
 
 /** Thirty thousand parts need about this much. */
@@ -24,13 +24,18 @@ export async function readContentTypes(archive: Archive, work: Work): Promise<Co
   const entry = archive.find(CONTENT_TYPES_PART)
   // Percent-encoded it is a part like any other (ECMA-376 Part 2 section 7.2.3.3).
   if (entry?.name.length !== CONTENT_TYPES_PART.length) throw await kindOfArchive(archive)
-  work.spend(entry.plainBytes)
-  return inPart(entry.name, async () => parseContentTypes(await archive.read(entry, MAX_CONTENT_TYPES_BYTES)))
+  return inPart(entry.name, async () => {
+    work.spend(entry.plainBytes * WORK_PER_BYTE_OF_XML)
+    return parseContentTypes(await archive.read(entry, MAX_CONTENT_TYPES_BYTES), work)
+  })
 }
 
 export async function readRelationships(archive: Archive, entry: ZipEntry, work: Work): Promise<Iterable<Relationship>> {
-  work.spend(entry.plainBytes)
-  return eachInPart(entry.name, parseRelationships(await archive.read(entry, MAX_RELATIONSHIPS_BYTES)))
+  const bytes = await inPart(entry.name, () => {
+    work.spend(entry.plainBytes * WORK_PER_BYTE_OF_XML)
+    return archive.read(entry, MAX_RELATIONSHIPS_BYTES)
+  })
+  return eachInPart(entry.name, parseRelationships(bytes, sourceOf(entry.name), work))
 }
 
 /** The part that the package's own relationships name as its document decides what the package is. */
@@ -42,8 +47,8 @@ export async function findMainPart(
   const entry = archive.find(PACKAGE_RELATIONSHIPS)
   if (entry === undefined) throw new DocumentFault("no_relationships", PACKAGE_RELATIONSHIPS)
   const targets = new Set<string | null>()
-  for (const { kind, isExternal, target } of await readRelationships(archive, entry, work))
-    if (kind === "officedocument" && !isExternal) targets.add(resolveTarget("", target))
+  for (const { kind, isExternal, path } of await readRelationships(archive, entry, work))
+    if (kind === "officedocument" && !isExternal) targets.add(path)
   if (targets.size > 1) throw new DocumentFault("two_main_parts", entry.name)
   const [target] = targets
   if (target === undefined || target === null) throw new DocumentFault("no_main_part", entry.name)

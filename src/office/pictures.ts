@@ -2,7 +2,7 @@
 // pictures are named by relationships; VML is also read as web pages have it, and there `src` is fetched.
 import type { FaultReason } from "./fault.ts"
 import { attributeOf, findTags, tagPattern } from "./markup.ts"
-import type { Work } from "./work.ts"
+import { WORK_PER_BYTE_OF_LOOK, type Work } from "./work.ts"
 
 const PICTURE = tagPattern(["imagedata", "fill", "stroke", "image"])
 const SOURCES = ["src", "althref"]
@@ -11,7 +11,7 @@ const ELSEWHERE = /^\s*(?:(?!wordml:|data:|cid:)[a-z][a-z0-9+.-]*:|\\{2}|\/\/)/i
 
 /** Pictures that are fetched from elsewhere without a relationship that says so. */
 export function* pictureFaults(text: string, work: Work): Generator<FaultReason, void> {
-  if (!/src|althref/.test(text) || !work.trySpend(text.length)) return
-  for (const tag of findTags(text, PICTURE))
+  if (!/src|althref/.test(text) || !work.trySpend(text.length * WORK_PER_BYTE_OF_LOOK)) return
+  for (const tag of findTags(text, PICTURE, work))
     for (const name of SOURCES) if (ELSEWHERE.test(attributeOf(tag, name))) yield "external_relationship"
 }

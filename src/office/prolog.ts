@@ -9,7 +9,14 @@ const LIKE_ASCII =
 const DECLARATION = /^[^<]{0,3}<\?xml[^>]*?[ \t\r\n]encoding[ \t\r\n]*=[ \t\r\n]*["']([^"'<>]*)["']/
 
 /** As 16 or 32 bits a letter, ASCII is the same with zeros between. */
-const ascii = (bytes: Uint8Array): string => western.decode(bytes).replaceAll("\0", "")
+function ascii(bytes: Uint8Array): string {
+  if (!bytes.includes(0)) return western.decode(bytes)
+  // Out of a string they would be taken in millions of pieces.
+  const rest = new Uint8Array(bytes.length)
+  let length = 0
+  for (const byte of bytes) if (byte !== 0) rest[length++] = byte
+  return western.decode(rest.subarray(0, length))
+}
 
 /**
  * The ASCII of text in whatever encoding it is in: enough to find tags and keywords.
@@ -22,11 +29,22 @@ export function decodeLoosely(bytes: Uint8Array): string {
   return text
 }
 
-/** What may stand before a root or a DOCTYPE, and what should not but does no harm. */
-const SKIPPED = [/<\?[^]*?\?>/y, /<!--[^]*?-->/y, /[^<]+/y]
 const DOCTYPE = /^<!DOCTYPE/i
 /** Enough for nearly all, and for a licence in a comment. */
 const PROLOG_BYTES = [1024, 64 * 1024]
+
+/** Behind what may stand before a root or a DOCTYPE, and what should not but does no harm. */
+function endOfProlog(text: string): number {
+  for (let at = 0; ;) {
+    const next = text.indexOf("<", at)
+    if (next < 0) return text.length
+    const isComment = text.startsWith("<!--", next)
+    if (!isComment && text[next + 1] !== "?") return next
+    const end = isComment ? text.indexOf("-->", next + 4) : text.indexOf("?>", next + 2)
+    if (end < 0) return next
+    at = end + (isComment ? 3 : 2)
+  }
+}
 
 /**
  * @param bytes - a part, or as much as there is of its beginning
@@ -36,15 +54,7 @@ export function refuseDoctype(bytes: Uint8Array): void {
   let text = ""
   for (const lengthBytes of PROLOG_BYTES) {
     text = ascii(bytes.subarray(0, lengthBytes))
-    let at = 0
-    for (let length = -1; length !== 0; at += length) {
-      length = 0
-      for (const pattern of SKIPPED) {
-        pattern.lastIndex = at
-        length = pattern.exec(text)?.[0].length ?? 0
-        if (length > 0) break
-      }
-    }
+    const at = endOfProlog(text)
     const rest = text.slice(at, at + 16)
     if (DOCTYPE.test(rest)) throw new DocumentFault("xml_doctype")
     // The root, or all that there is.

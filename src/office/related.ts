@@ -5,18 +5,16 @@ import { memorySource } from "./byte-source.ts"
 import type { ContentTypes } from "./content-types.ts"
 import { isMacroRelationship } from "./document-type.ts"
 import { DocumentFault } from "./fault.ts"
-import { looksFor } from "./looks.ts"
+import { isLookedFor } from "./looks.ts"
 import { faultOfStart } from "./other-formats.ts"
 import { readRelationships } from "./package.ts"
 import { type DocumentPolicy, refuseFault, relationshipFault } from "./policy.ts"
-import { isRelationshipPart, resolveTarget, sourceOf } from "./relationships.ts"
+import { isRelationshipPart, sourceOf } from "./relationships.ts"
 import type { Work } from "./work.ts"
 import type { ZipEntry } from "./zip-directory.ts"
 
 /** Ribbons, and what people have added to theirs (MS-CUSTOMUI 2.1). */
 const RIBBON_KINDS = ["extensibility", "usercustomization"]
-/** Of each kind it is asked only once whether anything is looked for behind it; there are some fifty. */
-const MAX_KNOWN_KINDS = 256
 
 /**
  * Holds all relationships against the policy. What they lead to is looked at once, however many lead there.
@@ -31,23 +29,20 @@ export async function checkRelationships(
   const related: Related = { kinds: new Map(), hyperlinks: new Map() }
   const ribbons = new Set<ZipEntry>()
   const texts = new Set<ZipEntry>()
-  const isLookedAt = createKindFilter()
   for (const entry of archive.entries) {
     if (!isRelationshipPart(entry.name)) continue
-    const source = sourceOf(entry.name)
-    const sourcePart = archive.find(source)
+    const sourcePart = archive.find(sourceOf(entry.name))
     for (const relationship of await readRelationships(archive, entry, work)) {
-      const { kind } = relationship
-      const target = relationship.isExternal ? null : resolveTarget(source, relationship.target)
-      const part = target === null ? undefined : archive.find(target)
+      const { kind, path } = relationship
+      const part = path === null ? undefined : archive.find(path)
       const targetType = part === undefined ? undefined : types.typeOf(part.name)
       if (isMacroRelationship(kind)) throw new DocumentFault("macro_enabled", entry.name)
       // What claims to be inside and leads outside is taken at its target.
-      const isExternal = relationship.isExternal || target === null
+      const isExternal = relationship.isExternal || path === null
       refuseFault(policy, relationshipFault({ ...relationship, isExternal }, targetType), entry.name)
       if (isExternal && sourcePart !== undefined) addTo(related.hyperlinks, sourcePart, relationship.id)
       if (part === undefined) continue
-      if (isLookedAt(kind)) addTo(related.kinds, part, kind)
+      if (isLookedFor(kind)) addTo(related.kinds, part, kind)
       if (RIBBON_KINDS.includes(kind)) ribbons.add(part)
       if (kind === "afchunk" && targetType === "text/plain") texts.add(part)
     }
@@ -55,16 +50,6 @@ export async function checkRelationships(
   for (const part of ribbons) await refuseRibbon(archive, part, policy, work)
   for (const part of texts) await refuseOtherText(archive, part, policy)
   return related
-}
-
-/** Is anything looked for in parts that relationships of this kind lead to? */
-function createKindFilter(): (kind: string) => boolean {
-  const known = new Map<string, boolean>()
-  return (kind) => {
-    const answer = known.get(kind) ?? looksFor("", [kind]).length > 0
-    if (known.size < MAX_KNOWN_KINDS) known.set(kind, answer)
-    return answer
-  }
 }
 
 function addTo(all: Map<ZipEntry, Set<string>>, entry: ZipEntry, value: string): void {

@@ -7,7 +7,7 @@ import { type GistOfLook, gistOf } from "./look-gists.ts"
 import type { Faults } from "./looks.ts"
 import { textPieces } from "./long-text.ts"
 import { type DocumentPolicy, isForbidden } from "./policy.ts"
-import { WORK_PER_BYTE_OF_LOOK, WORK_PER_BYTE_OF_TEXT, WORK_PER_SHAPE, WORK_PER_WORD, type Work } from "./work.ts"
+import { WORK_PER_BYTE_OF_SEARCH, WORK_PER_BYTE_OF_TEXT, WORK_PER_SHAPE, WORK_PER_WORD, type Work } from "./work.ts"
 import type { ZipEntry } from "./zip-directory.ts"
 
 /** More instructions of fields, more settings, than any program writes. */
@@ -39,7 +39,7 @@ export async function lookThrough(
 ): Promise<boolean> {
   const started = looks.map(({ faults, gist = gistOf(faults) }) => startLook(faults, gist, policy, work))
   let isWhole = rawBytes >= entry.compressedBytes
-  const unitsPerByte = WORK_PER_BYTE_OF_TEXT + looks.length * WORK_PER_BYTE_OF_LOOK
+  const unitsPerByte = WORK_PER_BYTE_OF_TEXT + looks.length * WORK_PER_BYTE_OF_SEARCH
   async function* affordable(): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
     for await (const piece of archive.pieces(entry, rawBytes)) {
       if (!work.trySpend(piece.length * unitsPerByte)) {

@@ -1,6 +1,9 @@
 // A strict reader of small XML parts: elements and attributes, nothing else. It has no DTDs, so no entities
 // to expand or fetch: a DOCTYPE is refused (ASVS 5.0 V1.5.1). Text is skipped: the parts that we read have none.
+import { MAX_ATTRIBUTES, attributeAt } from "./attributes.ts"
 import { DocumentFault } from "./fault.ts"
+import { expandReferences } from "./references.ts"
+import { WORK_PER_ATTRIBUTE, WORK_PER_ELEMENT, type Work } from "./work.ts"
 
 export type XmlElement = {
   /** Without its prefix. */
@@ -58,12 +61,19 @@ function declaredEncoding(start: string): string {
   return encoding
 }
 
-const NAME = String.raw`[\p{L}_][\p{L}\p{N}_.\-]*(?::[\p{L}_][\p{L}\p{N}_.\-]*)?`
-const ATTRIBUTES = String.raw`(?:\s+${NAME}\s*=\s*(?:"[^"<]*"|'[^'<]*'))*`
-const START_TAG = new RegExp(String.raw`<(${NAME})(${ATTRIBUTES})\s*(/?)>`, "uy")
-const END_TAG = new RegExp(String.raw`</(${NAME})\s*>`, "uy")
-const ATTRIBUTE = new RegExp(String.raw`(${NAME})\s*=\s*(?:"([^"]*)"|'([^']*)')`, "gu")
-const SKIPPED = [/<\?[^]*?\?>/y, /<!--[^]*?-->/y, /<!\[CDATA\[[^]*?\]\]>/y, /[^<]+/y]
+/** Most names; the others are held against the longer pattern, and neither is ever gone through for a name of megabytes. */
+const PLAIN_NAME = /^[A-Za-z_][\w.-]*(?::[A-Za-z_][\w.-]*)?$/
+const NAME = /^[\p{L}_][\p{L}\p{N}_.-]*(?::[\p{L}_][\p{L}\p{N}_.-]*)?$/u
+const MAX_NAME_CHARS = 256
+const TAG_NAME = /[^ \t\r\n=<>"'/]+/y
+const TAG_END = /[ \t\r\n]*(\/?)>/y
+const END_TAG = /<\/([^ \t\r\n=<>"'/]+)[ \t\r\n]*>/y
+/** What is skipped, by how it begins and ends. */
+const SKIPPED = [
+  ["<?", "?>"],
+  ["<!--", "-->"],
+  ["<![CDATA[", "]]>"],
+] as const
 
 /** A DOCTYPE anywhere outside comments: no document needs one (ASVS 5.0 V1.5.1). */
 const DOCTYPE = /<!DOCTYPE/iy
@@ -75,89 +85,102 @@ const MAX_PREFIXES = 256
  * All elements of a part in order, one at a time: a hostile part of a million elements takes no memory.
  * Only who takes all of them knows that the part is well-formed.
  * @param isWhole - false for the beginning of a part: who takes only its first elements never sees the cut
- * @throws DocumentFault `bad_xml` for anything that is not well-formed in this subset, `xml_doctype` for any DOCTYPE
+ * @param work - spent for each element, as a part may be nothing but short ones; its bytes are the caller's to spend
+ * @throws DocumentFault `bad_xml` for anything that is not well-formed in this subset, `xml_doctype` for any DOCTYPE,
+ * `too_complex` when there is too much of it
  */
-export function* parseXml(bytes: Uint8Array, isWhole = true): Generator<XmlElement, void> {
+export function* parseXml(bytes: Uint8Array, isWhole = true, work?: Work): Generator<XmlElement, void> {
   const text = decodeXml(bytes, isWhole)
   let count = 0
   const open: string[] = []
-  const scopes: Scope[] = []
-  for (let at = 0; at < text.length;) {
-    const start = matchAt(START_TAG, text, at)
-    if (start !== null) {
-      const [tag, name = "", attributeText = "", selfClosing] = start
+  const scopes: (Scope | undefined)[] = []
+  for (let at = text.indexOf("<"); at >= 0; at = text.indexOf("<", at)) {
+    const next = text[at + 1]
+    if (next === "!" || next === "?") {
+      at = endOfSkipped(text, at)
+    } else if (next === "/") {
+      const end = matchAt(END_TAG, text, at)
+      if (end === null || open.pop() !== end[1]) throw new DocumentFault("bad_xml")
+      scopes.pop()
+      at += end[0].length
+    } else {
       if ((open.length === 0 && count > 0) || open.length > MAX_DEPTH) throw new DocumentFault("bad_xml")
       count++
-      const attributes = parseAttributes(attributeText)
-      const scope = attributeText.includes("xmlns") ? innerScope(scopes.at(-1), attributes) : (scopes.at(-1) ?? NO_SCOPE)
+      const { name, attributes, expandedChars, isEmpty, end } = startTagAt(text, at)
+      work?.spend(WORK_PER_ELEMENT + WORK_PER_ATTRIBUTE * attributes.size + expandedChars)
+      const scope = innerScope(scopes.at(-1), attributes)
       const colon = name.indexOf(":")
-      const namespace = scope.get(name.slice(0, Math.max(0, colon)))
+      const namespace = namespaceOf(name.slice(0, Math.max(0, colon)), scope)
       yield { localName: name.slice(colon + 1), depth: open.length, namespace, attributes }
-      if (selfClosing !== "/") {
+      if (!isEmpty) {
         open.push(name)
         scopes.push(scope)
       }
-      at += tag.length
-      continue
+      at = end
     }
-    const end = matchAt(END_TAG, text, at)
-    if (end !== null) {
-      if (open.pop() !== end[1]) throw new DocumentFault("bad_xml")
-      scopes.pop()
-      at += end[0].length
-      continue
-    }
-    const skipped = SKIPPED.map((pattern) => matchAt(pattern, text, at)).find((match) => match !== null)
-    if (skipped === undefined) throw new DocumentFault(matchAt(DOCTYPE, text, at) === null ? "bad_xml" : "xml_doctype")
-    at += skipped[0].length
   }
   if (count === 0 || open.length > 0) throw new DocumentFault("bad_xml")
 }
 
-/** Prefix → namespace; the default namespace is that of the prefix "". */
-type Scope = ReadonlyMap<string, string>
-const NO_SCOPE: Scope = new Map()
+function endOfSkipped(text: string, at: number): number {
+  for (const [start, end] of SKIPPED) {
+    if (!text.startsWith(start, at)) continue
+    const endsAt = text.indexOf(end, at + start.length)
+    if (endsAt >= 0) return endsAt + end.length
+  }
+  throw new DocumentFault(matchAt(DOCTYPE, text, at) === null ? "bad_xml" : "xml_doctype")
+}
 
-function innerScope(outer: Scope | undefined, attributes: ReadonlyMap<string, string>): Scope {
-  const declared = [...attributes].filter(([name]) => name === "xmlns" || name.startsWith("xmlns:"))
-  if (declared.length === 0) return outer ?? NO_SCOPE
-  if (declared.length + (outer?.size ?? 0) > MAX_PREFIXES) throw new DocumentFault("bad_xml")
-  return new Map([...(outer ?? []), ...declared.map(([name, value]): [string, string] => [name.slice("xmlns:".length), value])])
+function startTagAt(text: string, at: number) {
+  const name = requireName(matchAt(TAG_NAME, text, at + 1)?.[0] ?? "")
+  let end = at + 1 + name.length
+  let expandedChars = 0
+  const attributes = new Map<string, string>()
+  for (let attribute = attributeAt(text, end); attribute !== null; attribute = attributeAt(text, end)) {
+    const [all, attributeName = "", double, single] = attribute
+    if (attributes.has(requireName(attributeName)) || attributes.size === MAX_ATTRIBUTES) throw new DocumentFault("bad_xml")
+    const value = double ?? single ?? ""
+    if (value.includes("&")) expandedChars += value.length
+    attributes.set(attributeName, expandReferences(value))
+    end += all.length
+  }
+  const close = matchAt(TAG_END, text, end)
+  if (close === null) throw new DocumentFault("bad_xml")
+  return { name, attributes, expandedChars, isEmpty: close[1] === "/", end: end + close[0].length }
+}
+
+function requireName(name: string): string {
+  const isName = name.length <= MAX_NAME_CHARS && (PLAIN_NAME.test(name) || NAME.test(name))
+  if (!isName) throw new DocumentFault("bad_xml")
+  return name
+}
+
+/** Prefix → namespace, as far as an element says so itself; the default namespace is that of the prefix "". */
+type Scope = { declared: ReadonlyMap<string, string>; outer: Scope | undefined; prefixes: number }
+
+/** Points to what is outside of it: a copy for each element would multiply all prefixes by all elements. */
+function innerScope(outer: Scope | undefined, attributes: ReadonlyMap<string, string>): Scope | undefined {
+  let declared: Map<string, string> | undefined
+  for (const [name, value] of attributes) {
+    if (name !== "xmlns" && !name.startsWith("xmlns:")) continue
+    declared ??= new Map()
+    declared.set(name.slice("xmlns:".length), value)
+  }
+  if (declared === undefined) return outer
+  const prefixes = declared.size + (outer?.prefixes ?? 0)
+  if (prefixes > MAX_PREFIXES) throw new DocumentFault("bad_xml")
+  return { declared, outer, prefixes }
+}
+
+function namespaceOf(prefix: string, innermost: Scope | undefined): string | undefined {
+  for (let scope = innermost; scope !== undefined; scope = scope.outer) {
+    const namespace = scope.declared.get(prefix)
+    if (namespace !== undefined) return namespace
+  }
+  return undefined
 }
 
 function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | null {
   pattern.lastIndex = at
   return pattern.exec(text)
-}
-
-/** @param text - attributes that ATTRIBUTES has matched */
-function parseAttributes(text: string): Map<string, string> {
-  const attributes = new Map<string, string>()
-  for (const [, name = "", double, single] of text.matchAll(ATTRIBUTE)) {
-    if (attributes.has(name)) throw new DocumentFault("bad_xml")
-    attributes.set(name, expandReferences(double ?? single ?? ""))
-  }
-  return attributes
-}
-
-const PREDEFINED = new Map([
-  ["amp", "&"],
-  ["lt", "<"],
-  ["gt", ">"],
-  ["quot", '"'],
-  ["apos", "'"],
-])
-
-/** @throws DocumentFault `bad_xml` for an entity that XML does not predefine */
-export function expandReferences(value: string): string {
-  if (!value.includes("&")) return value
-  return value.replaceAll(/&([^;&]*);?/g, (_, name: string) => {
-    const number = /^#(?:x([0-9A-Fa-f]{1,6})|([0-9]{1,7}))$/.exec(name)
-    const codePoint =
-      number === null ? Number.NaN : Number.parseInt(number[1] ?? number[2] ?? "", number[1] === undefined ? 10 : 16)
-    if (codePoint <= 0x10ffff) return String.fromCodePoint(codePoint)
-    const char = PREDEFINED.get(name)
-    if (char === undefined) throw new DocumentFault("bad_xml")
-    return char
-  })
 }

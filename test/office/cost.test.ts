@@ -138,3 +138,28 @@ describe("hostile archives", () => {
     }
   })
 })
+
+describe("an error out of a check", () => {
+  /** Begins as a package does, and cannot be read any further. */
+  const failing = (error: Error): ByteSource => {
+    const start = new Uint8Array(512)
+    start.set([0x50, 0x4b, 3, 4])
+    return { sizeBytes: 1_000_000, read: (offset) => (offset === 0 ? Promise.resolve(start) : Promise.reject(error)) }
+  }
+
+  it("of V8 that a pattern or a call went too deep is a verdict, or each later try would fail the same way", async () => {
+    const overflow = new RangeError("Maximum call stack size exceeded")
+    expect(await checkDocument(failing(overflow), "docx")).toEqual({ fault: "too_complex" })
+  })
+
+  it("of V8 out of a pattern reads the same", () => {
+    expect(() => /^(?:a|b)*c$/.test("ab".repeat(8_000_000))).toThrow(new RangeError("Maximum call stack size exceeded"))
+  })
+
+  it.each([new RangeError("read outside the file"), new TypeError("Maximum call stack size exceeded"), new Error("R2 is gone")])(
+    "that is a defect stays one: %s",
+    async (error) => {
+      await expect(checkDocument(failing(error), "docx")).rejects.toBe(error)
+    },
+  )
+})
