@@ -109,10 +109,10 @@ describe.each(cases)("%s, %s", (way, _, send, bytes) => {
   it.each<[string, PlannedScan]>([
     ["an error", { ...CLEAN, status: 500 }],
     ["no verdict", { status: 200, body: "{}" }],
-    ["nothing in time", { ...CLEAN, delayMs: 1500 }],
+    ["nothing in time", { ...CLEAN, delayMs: 6000 }],
     ["an error before it has read anything", { status: 503, body: "", isEarly: true }],
   ])("is not published when the scanner answers %s", async (_, planned) => {
-    const service = await scene({ SCANNER_TIMEOUT_MS: "1000" })
+    const service = await scene({ SCANNER_TIMEOUT_MS: "5000" })
     const [held, published] = [await holdings(service.api), await service.published()]
     await service.plan(planned)
     const response = await send(service, service.id, bytes)

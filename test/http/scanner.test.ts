@@ -60,10 +60,10 @@ describe.each([
     ["an unknown verdict", { status: 200, body: JSON.stringify({ verdict: "Clean" }) }],
     ["too much", { status: 200, body: JSON.stringify({ verdict: "clean", more: "x".repeat(20_000) }) }],
     ["nothing", { status: 0, body: "" }],
-    ["silence", { status: 200, body: JSON.stringify({ verdict: "clean" }), delayMs: 1500 }],
+    ["silence", { status: 200, body: JSON.stringify({ verdict: "clean" }), delayMs: 6000 }],
     ["an error before it has read anything", { status: 503, body: "", isEarly: true }],
   ])("is not published when the scanner answers %s", async (_, planned) => {
-    const { api, memory, upload, plan } = await scannedService(planned, { SCANNER_TIMEOUT_MS: "1000" })
+    const { api, memory, upload, plan } = await scannedService(planned, { SCANNER_TIMEOUT_MS: "5000" })
     const before = await holdings(api)
     const answer = await upload(bytes)
     expect(answer.headers.get("retry-after")).toBe("60")
