@@ -14,6 +14,18 @@ const DECLARATION_CHARS = 400
 type Decode = (bytes: Uint8Array, isLast: boolean) => string
 
 /**
+ * The same of a short part, all at once: of the thousands that a presentation has, each would cost more in waiting than in
+ * being looked at.
+ */
+export function wholeText(bytes: Uint8Array, isOwn: boolean, work: Work): string {
+  refuseDoctype(bytes)
+  const text = decoderOf(bytes, isOwn, true)(bytes, true)
+  const { interruptions } = completeUntil(text)
+  work.spend(interruptions * WORK_PER_INTERRUPTION)
+  return interruptions === 0 ? text : clean(text, isOwn)
+}
+
+/**
  * @param pieces - of one part, the first of at least 64 KiB unless it is the only one
  * @param part - `isOwn`: XML of OOXML itself; anything else may be in any encoding, or no XML at all. `isWhole`: false where
  *   only its beginning is read

@@ -3,9 +3,10 @@
 import type { Archive } from "./archive.ts"
 import { DocumentFault, inPart } from "./fault.ts"
 import type { Gist } from "./gist.ts"
+import { isSmallPart } from "./inflate.ts"
 import { type GistOfLook, gistOf } from "./look-gists.ts"
 import type { Faults } from "./looks.ts"
-import { textPieces } from "./long-text.ts"
+import { textPieces, wholeText } from "./long-text.ts"
 import { type DocumentPolicy, isForbidden } from "./policy.ts"
 import { WORK_PER_BYTE_OF_SEARCH, WORK_PER_BYTE_OF_TEXT, WORK_PER_SHAPE, WORK_PER_WORD, type Work } from "./work.ts"
 import type { ZipEntry } from "./zip-directory.ts"
@@ -40,6 +41,15 @@ export async function lookThrough(
   const started = looks.map(({ faults, gist = gistOf(faults) }) => startLook(faults, gist, policy, work))
   let isWhole = rawBytes >= entry.compressedBytes
   const unitsPerByte = WORK_PER_BYTE_OF_TEXT + looks.length * WORK_PER_BYTE_OF_SEARCH
+  if (isWhole && isSmallPart(entry)) {
+    if (!work.trySpend(entry.plainBytes * unitsPerByte)) return false
+    await inPart(entry.name, async () => {
+      const text = wholeText(await archive.read(entry, entry.plainBytes + entry.compressedBytes), isOwn, work)
+      for (const take of started) take(text)
+      for (const take of started) take(null)
+    })
+    return true
+  }
   async function* affordable(): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
     for await (const piece of archive.pieces(entry, rawBytes)) {
       if (!work.trySpend(piece.length * unitsPerByte)) {

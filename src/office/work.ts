@@ -2,7 +2,7 @@
 // out. One unit is about what parsing a byte of XML takes (some 35 ns); npm run bench:documents shows the seconds.
 import { DocumentFault } from "./fault.ts"
 
-const LIMIT = 20 * 1024 * 1024
+const LIMIT = 17 * 1024 * 1024
 /** An entry of the directory with its local header. */
 export const WORK_PER_ENTRY = 200
 /** Reading a part, however short. */
@@ -26,15 +26,15 @@ export const WORK_PER_ESCAPED_LETTER = 4
 export const WORK_PER_LETTER_BEYOND_ASCII = 1.5
 export const WORK_PER_LETTER_GROWN = 4
 /** Putting marks in order, of which there may be thirty on each letter. */
-export const WORK_PER_MARK = 16
+export const WORK_PER_MARK = 24
 /** Unpacking a byte of text and going through it for words. */
 export const WORK_PER_BYTE_OF_TEXT = 0.1
 /** The same for the words of one more look. */
 export const WORK_PER_BYTE_OF_SEARCH = 0.03
 /** Finding one of the words, or an element that could hold one. */
-export const WORK_PER_WORD = 12
+export const WORK_PER_WORD = 16
 /** A comment or an instruction in the middle of a text. */
-export const WORK_PER_INTERRUPTION = 6
+export const WORK_PER_INTERRUPTION = 12
 /** Going through it once more for one kind of thing. */
 export const WORK_PER_BYTE_OF_LOOK = 0.3
 /** A tag that is found there; its attributes are spent byte by byte, as is text that references have to be expanded in. */
