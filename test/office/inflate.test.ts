@@ -3,7 +3,7 @@
 import { constants, deflateRawSync, inflateRawSync } from "node:zlib"
 import fc from "fast-check"
 import { afterEach, describe, expect, it, vi } from "vitest"
-import { inflateExactly, inflateStart } from "../../src/office/inflate.ts"
+import { inflateExactly, inflatePieces, inflateStart } from "../../src/office/inflate.ts"
 import { isSame } from "../support/documents.ts"
 import { join } from "../support/zip-builder.ts"
 
@@ -27,9 +27,12 @@ const storedBlock = (content: Uint8Array, isLast: boolean): Uint8Array => {
 const NO_BYTES = new Uint8Array(0)
 /** So many bytes of deflate stream, in stored blocks: five bytes each besides their content. */
 function storedStream(rawBytes: number): { plain: Bytes; raw: Bytes } {
-  const plain = noise(rawBytes - 5)
-  return { plain, raw: join([storedBlock(plain, true)]) }
+  const plain = noise(rawBytes - 10)
+  const half = Math.floor(plain.length / 2)
+  return { plain, raw: join([storedBlock(plain.subarray(0, half), false), storedBlock(plain.subarray(half), true)]) }
 }
+/** Longer than what is inflated at once: such is inflated as a stream. */
+const LONG = noise(65 * KIB)
 
 async function expectInflated(raw: Bytes, plain: Uint8Array): Promise<void> {
   const result = await inflateExactly(raw, plain.length)
@@ -44,14 +47,17 @@ describe("inflating", () => {
     }
   })
 
-  // inflate.ts feeds the stream 8 KiB at a time.
-  it.each([8191, 8192, 8193, 16_383, 16_384, 16_385])("gives it where the stream itself is of %i bytes", async (rawBytes) => {
-    const { plain, raw } = storedStream(rawBytes)
-    expect(raw.length).toBe(rawBytes)
-    await expectInflated(raw, plain)
-    await expect(inflateExactly(raw, plain.length - 1)).rejects.toThrow(fault("lying_sizes"))
-    await expect(inflateExactly(raw, plain.length + 1)).rejects.toThrow(fault("lying_sizes"))
-  })
+  // inflate.ts feeds the stream 8 KiB at a time, from 64 KiB on.
+  it.each([8191, 8192, 8193, 73_727, 73_728, 73_729, 81_919, 81_920, 81_921])(
+    "gives it where the stream itself is of %i bytes",
+    async (rawBytes) => {
+      const { plain, raw } = storedStream(rawBytes)
+      expect(raw.length).toBe(rawBytes)
+      await expectInflated(raw, plain)
+      await expect(inflateExactly(raw, plain.length - 1)).rejects.toThrow(fault("lying_sizes"))
+      await expect(inflateExactly(raw, plain.length + 1)).rejects.toThrow(fault("lying_sizes"))
+    },
+  )
 
   it("takes blocks that hold nothing, however many there are", async () => {
     const empty = storedBlock(NO_BYTES, false)
@@ -75,8 +81,9 @@ describe("inflating", () => {
 
   it.each([
     ["a small stream", deflate(noise(300)), 300],
-    ["a stream of one piece", storedStream(8192).raw, 8187],
-    ["a stream of many", deflate(noise(50_000)), 50_000],
+    ["a stream of one piece", storedStream(8192).raw, 8182],
+    ["a stream of some pieces", deflate(noise(50_000)), 50_000],
+    ["a stream of many", deflate(noise(150_000)), 150_000],
   ])("refuses %s with anything behind its end, or anything of its end gone", async (_, raw, plainBytes) => {
     expect((await inflateExactly(raw, plainBytes)).length).toBe(plainBytes)
     for (const more of [1, 8192, 20_000]) {
@@ -119,20 +126,26 @@ describe("inflating", () => {
           constants.Z_FIXED,
         ),
         async (blocks, level, strategy) => {
-          const plain = join(blocks)
-          await expectInflated(deflate(plain, { level, strategy }), plain)
+          for (const before of [NO_BYTES, LONG]) {
+            const plain = join([before, ...blocks])
+            await expectInflated(deflate(plain, { level, strategy }), plain)
+          }
         },
       ),
       { numRuns: 300 },
     )
   })
 
-  it("of damaged streams gives what node:zlib gives, or nothing", async () => {
-    const genuine = deflate(new TextEncoder().encode("A sentence that is said twice. ".repeat(40) + "A sentence."))
+  it.each([
+    ["short", NO_BYTES],
+    ["long", LONG],
+  ])("of damaged %s streams gives what node:zlib gives, or nothing", async (_, before) => {
+    const said = new TextEncoder().encode("A sentence that is said twice. ".repeat(40) + "A sentence.")
+    const genuine = deflate(join([said, before]))
     const plainBytes = inflateRawSync(genuine).length
     let given = 0
     await fc.assert(
-      fc.asyncProperty(fc.nat(genuine.length - 1), fc.nat(255), async (at, value) => {
+      fc.asyncProperty(fc.nat(Math.min(200, genuine.length - 1)), fc.nat(255), async (at, value) => {
         const raw = genuine.slice()
         raw[at] = value
         const ours = await inflateExactly(raw, plainBytes).catch(() => null)
@@ -193,6 +206,48 @@ describe("inflating what lies about its size", () => {
     const written = countWritten()
     await expectInflated(raw, plain)
     expect(written()).toBe(raw.length)
+  })
+})
+
+describe("inflating piece by piece", () => {
+  const MIB = 1024 * KIB
+  async function piecesOf(raw: Bytes, isWhole = true): Promise<Bytes[]> {
+    const pieces: Bytes[] = []
+    for await (const piece of inflatePieces(raw, isWhole)) pieces.push(piece)
+    return pieces
+  }
+
+  it.each([0, 1, MIB - 1, MIB, MIB + 1, 2 * MIB, 5 * MIB + 17])("gives %i bytes, a mebibyte at a time", async (length) => {
+    for (const plain of [new Uint8Array(length), noise(length)]) {
+      const pieces = await piecesOf(deflate(plain))
+      expect(isSame(join(pieces), plain)).toBe(true)
+      for (const piece of pieces) expect(piece.length).toBeLessThanOrEqual(MIB)
+    }
+  })
+
+  it("takes no more of a stream than is asked for", async () => {
+    // Blocks of zeros end at a whole byte where they are flushed, so that one can stand behind another.
+    const block = new Uint8Array(deflateRawSync(new Uint8Array(MIB), { finishFlush: constants.Z_FULL_FLUSH }))
+    const pieces = inflatePieces(join([...Array.from({ length: 2000 }, () => block), storedBlock(NO_BYTES, true)]))
+    expect((await pieces.next()).value).toHaveLength(MIB)
+    await pieces.return()
+    expect(await pieces.next()).toEqual({ done: true, value: undefined })
+  })
+
+  it("gives exactly as much as node:zlib of a beginning, wherever it is cut", async () => {
+    const raw = deflate(join([new Uint8Array(2 * MIB), noise(3000)]))
+    for (const rawBytes of [0, 1, 10, 1000, raw.length - 1, raw.length]) {
+      const cut = raw.slice(0, rawBytes)
+      const theirs = inflateRawSync(cut, { finishFlush: constants.Z_SYNC_FLUSH })
+      expect(isSame(join(await piecesOf(cut, false)), theirs), `cut at ${String(rawBytes)}`).toBe(true)
+    }
+  })
+
+  it("refuses what is cut, goes on behind its end or is no deflate stream", async () => {
+    const raw = deflate(noise(100_000))
+    expect(join(await piecesOf(raw))).toHaveLength(100_000)
+    for (const bad of [raw.slice(0, -1), join([raw, Uint8Array.of(0)]), new Uint8Array(50_000).fill(0xff)])
+      await expect(piecesOf(bad)).rejects.toThrow(fault("bad_compression"))
   })
 })
 
