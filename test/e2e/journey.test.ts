@@ -9,7 +9,7 @@ import { zipSync } from "fflate"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type Rows, withDatabase } from "../../scripts/database.ts"
 import { documentParts } from "../../bench/subject.ts"
-import { CORPUS_SAMPLE, corpusPath } from "../support/corpus-sample.ts"
+import { CORPUS_SAMPLE, PACKAGED_SAMPLE, corpusPath } from "../support/corpus-sample.ts"
 import { startMailServer } from "../support/mail-server.ts"
 import { PROJECT_DIR, type Service, freePort, printedAccount, run, startService } from "./service.ts"
 
@@ -120,7 +120,7 @@ describe("the README's journey", () => {
 })
 
 describe("the running service", () => {
-  it.each(CORPUS_SAMPLE)("carries %s through unchanged", async (document) => {
+  it.each([...CORPUS_SAMPLE, ...PACKAGED_SAMPLE])("carries %s through unchanged", async (document) => {
     const path = corpusPath(document)
     const name = basename(path)
     const ops = await logIn("ops", printedAccount(service.output()))

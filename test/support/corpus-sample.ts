@@ -3,8 +3,7 @@ import { join } from "node:path"
 import { PROJECT_DIR } from "../e2e/service.ts"
 import { LARGE_PACKAGED_DOCUMENTS } from "./packaged-documents.ts"
 
-/** In test/corpus, or with a folder below node_modules. */
-export const CORPUS_SAMPLE: readonly string[] = [
+export const CORPUS_SAMPLE = [
   "libreoffice.docx",
   "libreoffice.pptx",
   "libreoffice.xlsx",
@@ -13,6 +12,9 @@ export const CORPUS_SAMPLE: readonly string[] = [
   "npm-pptxgenjs.pptx",
   "openpyxl.xlsx",
   "python-docx.docx",
+]
+/** Of those in packages, with their folders. */
+export const PACKAGED_SAMPLE: readonly string[] = [
   "custom-office-document-properties/test/files/google.docx",
   "officeprops/src/test/files/1test.pptx",
   ...LARGE_PACKAGED_DOCUMENTS.map(({ path }) => path),
