@@ -20,6 +20,8 @@ export type Related = { kinds: Map<ZipEntry, Set<string>>; hyperlinks: Map<ZipEn
  * work; where they do, something is to be hidden behind them.
  */
 const SMALL_PART_BYTES = 64 * 1024
+/** Nor is work used up before so much text has been looked at, unless by something that is there for nothing else. */
+const MUCH_TEXT_BYTES = 32 * 1024 * 1024
 /** Of what may be read of a large document, its main part leaves so much to the other parts. */
 const OTHERS_BYTES = 160 * 1024
 
@@ -47,20 +49,26 @@ export async function refuseActiveParts(
       })
     if (looks.length > 0 && !entry.isDirectory) looksAt.set(entry, looks)
   }
+  let lookedBytes = 0
+  const leaveOut = (entry: ZipEntry): void => {
+    const isGenuine = entry.plainBytes > SMALL_PART_BYTES && lookedBytes >= MUCH_TEXT_BYTES
+    if (archive.isSmall && !isGenuine) throw new DocumentFault("too_complex", entry.name)
+  }
   for (const entry of inOrder([...looksAt.keys()], mainPart)) {
     const room = archive.remainingBytes()
     // The main part leaves something for the others.
     const rawBytes = entry === mainPart ? Math.max(room / 2, room - OTHERS_BYTES) : room
     if (rawBytes === 0) return
     if (work.remaining() < WORK_PER_STREAM) {
-      if (archive.isSmall && entry.plainBytes <= SMALL_PART_BYTES) throw new DocumentFault("too_complex", entry.name)
+      leaveOut(entry)
       return
     }
     const isOwn = isOwnXml(types.typeOf(entry.name) ?? "")
-    const isSeen = await lookThrough(archive, { entry, isOwn, rawBytes }, looksAt.get(entry) ?? [], policy, work)
-    if (isSeen || entry === mainPart) continue
-    if (archive.isSmall && entry.plainBytes <= SMALL_PART_BYTES) throw new DocumentFault("too_complex", entry.name)
-    return
+    const looked = await lookThrough(archive, { entry, isOwn, rawBytes }, looksAt.get(entry) ?? [], policy, work)
+    lookedBytes += looked.lookedBytes
+    if (looked.isWhole) continue
+    leaveOut(entry)
+    if (entry !== mainPart) return
   }
 }
 
@@ -72,6 +80,6 @@ function inOrder(entries: readonly ZipEntry[], mainPart: ZipEntry): ZipEntry[] {
 /** Looks at one part that a relationship has found, whatever it is declared as. */
 export async function refuseRibbon(archive: Archive, entry: ZipEntry, policy: DocumentPolicy, work: Work): Promise<void> {
   const part = { entry, isOwn: false, rawBytes: entry.compressedBytes }
-  const isSeen = await lookThrough(archive, part, [{ faults: ribbonFaults }], policy, work)
-  if (!isSeen) throw new DocumentFault("too_complex", entry.name)
+  const { isWhole } = await lookThrough(archive, part, [{ faults: ribbonFaults }], policy, work)
+  if (!isWhole) throw new DocumentFault("too_complex", entry.name)
 }

@@ -1,6 +1,6 @@
 // Of all formulas those that could reach outside (formulas.ts judges them): a sheet may hold a million that cannot.
 import { DocumentFault } from "./fault.ts"
-import { type Gist, isCertainlyEmpty } from "./gist.ts"
+import { type Gist, isCertainlyEmpty, tagUntil } from "./gist.ts"
 
 const NAMES = "(?:f|formula[12]?|definedName|calculatedColumnFormula|totalsRowFormula)"
 const START = new RegExp(String.raw`<(?:[^ \t\r\n<>/:]+:)?${NAMES}(?=[ \t\r\n/>])`, "g")
@@ -15,6 +15,9 @@ const BOOK = /\[(?!\d+\])/
 /** Excel takes 8192 letters. */
 const MAX_FORMULA_CHARS = 1024 * 1024
 
+/** What an empty one costs of another: a column that was filled down has a million of them. */
+const OF_EMPTY = 0.4
+
 const isSuspicious = (formula: string): boolean => SUSPICIOUS.test(formula) || (formula.includes("!") && BOOK.test(formula))
 
 export function createFormulaGist(): Gist {
@@ -26,10 +29,19 @@ export function createFormulaGist(): Gist {
     rest = ""
     START.lastIndex = 0
     for (let start = START.exec(text); start !== null; start = START.exec(text)) {
-      words++
       const { index } = start
-      const tagEnd = text.indexOf(">", index)
-      if (isCertainlyEmpty(text.slice(index, tagEnd + 1))) continue
+      // Values of attributes hold no bracket, so that no tag goes beyond the next one.
+      const tag = text.slice(index, tagUntil(text, index + 1))
+      const tagEnd = index + tag.indexOf(">")
+      if (tagEnd < index) {
+        words++
+        continue
+      }
+      if (isCertainlyEmpty(tag.slice(0, tagEnd - index + 1))) {
+        words += OF_EMPTY
+        continue
+      }
+      words++
       const until = endFrom(text, index)
       if (until < 0 && !isLast) {
         rest = text.slice(index)

@@ -6,8 +6,12 @@ import { decodeLoosely, refuseDoctype } from "./prolog.ts"
 import { WORK_PER_INTERRUPTION, type Work } from "./work.ts"
 import { decodeXml } from "./xml.ts"
 
-/** No tag, comment or text of one element is longer than this in what programs write. */
-const MAX_REST_CHARS = 4 * 1024 * 1024
+/** No tag, comment or text of one element is longer than this in what programs write: what is random is packed as it is. */
+const MAX_REST_CHARS = 8 * 1024 * 1024
+/** So much more comes before what could not be cut is gone through again. */
+const MAX_STEP_CHARS = 2 * 1024 * 1024
+/** Of what is looked for nothing can be told where it cannot be cleaned. */
+const LOOKED_FOR = /instrText|fldSimple|fldChar|ddeLink|Fmla|[<:]f[ \t\r\n>]/i
 const DECLARED_WESTERN = /^<\?xml[^>]*?encoding\s*=\s*["'](?:iso-8859-1|windows-1252)["']/i
 const DECLARATION_CHARS = 400
 
@@ -37,26 +41,35 @@ export async function* textPieces(
   work: Work,
 ): AsyncGenerator<string, void> {
   let decode: Decode | null = null
-  let rest = ""
+  // What could not be cut off yet, and what has come since.
+  let held: string[] = []
+  let heldChars = 0
+  let enoughChars = 0
   const next = (bytes: Uint8Array, isLast: boolean): string => {
     if (decode === null) {
       refuseDoctype(bytes)
       decode = decoderOf(bytes, isOwn, isLast)
     }
-    const text = rest + decode(bytes, isLast)
+    const come = decode(bytes, isLast)
+    held.push(come)
+    heldChars += come.length
+    if (!isLast && heldChars < enoughChars) return ""
+    const text = held.join("")
     const { end, interruptions } = completeUntil(text)
     work.spend(interruptions * WORK_PER_INTERRUPTION)
     const complete = isLast ? text : text.slice(0, end)
-    rest = isLast ? "" : text.slice(end)
-    if (rest.length > MAX_REST_CHARS) throw new DocumentFault("too_complex")
+    held = [text.slice(complete.length)]
+    heldChars = text.length - complete.length
+    enoughChars = heldChars + Math.min(heldChars, MAX_STEP_CHARS)
+    if (heldChars > MAX_REST_CHARS) throw new DocumentFault("too_complex")
     return interruptions === 0 ? complete : clean(complete, isOwn)
   }
-  let held: Uint8Array | null = null
+  let last: Uint8Array | null = null
   for await (const piece of pieces) {
-    if (held !== null) yield next(held, false)
-    held = piece
+    if (last !== null) yield next(last, false)
+    last = piece
   }
-  if (held !== null) yield next(held, isWhole())
+  if (last !== null) yield next(last, isWhole())
 }
 
 const INTERRUPTION = /<!--|<\?|<!\[CDATA\[/g
@@ -66,22 +79,25 @@ const ENDS = new Map([
   ["<![CDATA[", "]]>"],
 ])
 
-/** Up to the last tag, and what is open from there on; nothing that is cut through stands before it. */
+/** Up to the last tag that stands in no comment: what is open from there on belongs together. */
 function completeUntil(text: string): { end: number; interruptions: number } {
   let at = 0
-  let before = 0
+  let end = 0
   let interruptions = 0
+  const lookForTag = (until: number): void => {
+    const last = text.slice(at, until).lastIndexOf("<")
+    if (last >= 0) end = at + last
+  }
   for (const { 0: start, index } of text.matchAll(INTERRUPTION)) {
     if (index < at) continue
     interruptions++
-    before = index
-    const end = ENDS.get(start) ?? ""
-    const found = text.indexOf(end, index + start.length)
-    if (found < 0) return { end: index, interruptions }
-    at = found + end.length
+    lookForTag(index)
+    const close = ENDS.get(start) ?? ""
+    const found = text.indexOf(close, index + start.length)
+    if (found < 0) return { end, interruptions }
+    at = found + close.length
   }
-  const last = text.lastIndexOf("<")
-  const end = last >= at ? last : Math.max(0, text.lastIndexOf("<", before - 1))
+  lookForTag(text.length)
   return { end, interruptions }
 }
 
@@ -89,7 +105,7 @@ function clean(text: string, isOwn: boolean): string {
   try {
     return withoutInterruptions(text)
   } catch (error) {
-    if (isOwn) throw error
+    if (isOwn || LOOKED_FOR.test(text)) throw error
     return text
   }
 }
@@ -103,7 +119,7 @@ function decoderOf(first: Uint8Array, isOwn: boolean, isWhole: boolean): Decode 
     if (isOwn) throw error
   }
   // The first piece is decoded, or else in no encoding: then its ASCII must do, of all the others as well.
-  if (start === null || (!isOwn && !isWhole)) {
+  if (start === null) {
     decodeLoosely(first)
     return decodeLoosely
   }
@@ -114,13 +130,16 @@ function decoderOf(first: Uint8Array, isOwn: boolean, isWhole: boolean): Decode 
   const isWestern = DECLARED_WESTERN.test(start.slice(0, DECLARATION_CHARS)) && a !== 0xef
   const encoding = isLittle ? "utf-16le" : isBig ? "utf-16be" : isWestern ? "windows-1252" : "utf-8"
   const decoder = new TextDecoder(encoding, { fatal: true, ignoreBOM: false })
+  let isWrong = false
   return (bytes, isLast) => {
     try {
-      const text = decoder.decode(bytes, { stream: !isLast })
+      const text = isWrong ? "\0" : decoder.decode(bytes, { stream: !isLast })
       if (!text.includes("\0")) return text
     } catch {
       // Not in the encoding that it says.
     }
-    throw new DocumentFault("bad_xml")
+    if (isOwn) throw new DocumentFault("bad_xml")
+    isWrong = true
+    return decodeLoosely(bytes)
   }
 }

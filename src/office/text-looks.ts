@@ -27,48 +27,59 @@ export type TextPart = {
   rawBytes: number
 }
 
-/**
- * @returns was all of the part looked at? Work may have run out before.
- * @throws DocumentFault of what the policy forbids; `too_complex` where there is more to look at closely than any program writes
- */
+export type Looked = {
+  /** Was all of the part looked at? Work may have run out before. */
+  isWhole: boolean
+  lookedBytes: number
+}
+
+/** @throws DocumentFault of what the policy forbids; `too_complex` where there is more to look at closely than any program writes */
 export async function lookThrough(
   archive: Archive,
   { entry, isOwn, rawBytes }: TextPart,
   looks: readonly TextLook[],
   policy: DocumentPolicy,
   work: Work,
-): Promise<boolean> {
+): Promise<Looked> {
   const started = looks.map(({ faults, gist = gistOf(faults) }) => startLook(faults, gist, policy, work))
   let isWhole = rawBytes >= entry.compressedBytes
+  let lookedBytes = 0
   const unitsPerByte = WORK_PER_BYTE_OF_TEXT + looks.length * WORK_PER_BYTE_OF_SEARCH
+  const isAffordable = (bytes: number): boolean => {
+    const isEnough = work.trySpend(bytes * unitsPerByte)
+    if (isEnough) lookedBytes += bytes
+    else isWhole = false
+    return isEnough
+  }
+  /** @returns false when work has run out for what is there */
+  const take = (text: string | null): boolean => {
+    const areAfforded = started.map((takeText) => takeText(text))
+    isWhole &&= areAfforded.every(Boolean)
+    return areAfforded.every(Boolean)
+  }
   if (isWhole && isSmallPart(entry)) {
-    if (!work.trySpend(entry.plainBytes * unitsPerByte)) return false
-    await inPart(entry.name, async () => {
-      const text = wholeText(await archive.read(entry, entry.plainBytes + entry.compressedBytes), isOwn, work)
-      for (const take of started) take(text)
-      for (const take of started) take(null)
-    })
-    return true
+    if (isAffordable(entry.plainBytes))
+      await inPart(entry.name, async () => {
+        const text = wholeText(await archive.read(entry, entry.plainBytes + entry.compressedBytes), isOwn, work)
+        if (take(text)) take(null)
+      })
+    return { isWhole, lookedBytes }
   }
   async function* affordable(): AsyncGenerator<Uint8Array<ArrayBuffer>, void> {
     for await (const piece of archive.pieces(entry, rawBytes)) {
-      if (!work.trySpend(piece.length * unitsPerByte)) {
-        isWhole = false
-        return
-      }
+      if (!isAffordable(piece.length)) return
       yield piece
     }
   }
   await inPart(entry.name, async () => {
-    for await (const text of textPieces(affordable(), { isOwn, isWhole: () => isWhole }, work))
-      for (const take of started) take(text)
-    for (const take of started) take(null)
+    for await (const text of textPieces(affordable(), { isOwn, isWhole: () => isWhole }, work)) if (!take(text)) break
+    take(null)
   })
-  return isWhole
+  return { isWhole, lookedBytes }
 }
 
-/** Takes the pieces of the text, and null behind the last one. */
-function startLook(faults: Faults, look: GistOfLook, policy: DocumentPolicy, work: Work): (text: string | null) => void {
+/** Takes the pieces of the text, and null behind the last one; false when there is no work left to go through one. */
+function startLook(faults: Faults, look: GistOfLook, policy: DocumentPolicy, work: Work): (text: string | null) => boolean {
   const gist: Gist = look.make()
   let kept: string[] = []
   let chars = 0
@@ -85,10 +96,14 @@ function startLook(faults: Faults, look: GistOfLook, policy: DocumentPolicy, wor
   }
   return (text) => {
     const part = gist(text ?? "", text === null)
-    work.spend(part.words * WORK_PER_WORD)
-    if (part.kept !== "") kept.push(part.kept)
+    const isAfforded = work.trySpend(part.words * WORK_PER_WORD)
+    if (part.kept !== "") kept.push(part.kept.length * 2 < (text ?? "").length ? detached(part.kept) : part.kept)
     chars += part.kept.length
     if (chars > MAX_KEPT_CHARS) throw new DocumentFault("too_complex")
     if (text === null || (look.isLocal && chars > BIT_CHARS)) settle()
+    return isAfforded
   }
 }
+
+/** The same without the text that it was cut out of, which V8 would keep as long as this. */
+const detached = (text: string): string => ` ${text}`.slice(1)

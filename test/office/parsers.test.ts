@@ -63,7 +63,7 @@ describe("a tag", () => {
     expect(await checkParts(word(field(`D<x ${quotes}/>ATE`)))).toEqual({ fault: null })
     expect(await checkParts(word(field(`D<x ${quotes}/>DE x`)))).toMatchObject({ fault: "dde" })
     expect(await checkParts(word(field(`D<x ${quotes}`)))).toEqual({ fault: null })
-    expect(await checkParts(word(field(`D<x ${quotes}${quotes}/>ATE`)))).toMatchObject({ fault: "too_complex" })
+    expect(await checkParts(word(field(`D<x ${quotes}${quotes}${quotes}/>ATE`)))).toMatchObject({ fault: "too_complex" })
   })
 
   it.each<[string, (name: string) => string]>([
