@@ -1,8 +1,9 @@
 // Fields of texts that reach outside the document (ECMA-376 Part 1 section 17.16): DDE and DDEAUTO start programs,
 // others fetch texts, pictures and tables from elsewhere. Judged by their first word only; nothing is evaluated.
-import { valuesOf } from "./attributes.ts"
+import { attributeAt, valuesOf } from "./attributes.ts"
 import { DocumentFault, type FaultReason } from "./fault.ts"
-import { type Tag, findTags, tagPattern, textOf } from "./markup.ts"
+import { type Tag, findTags, tagPattern } from "./markup.ts"
+import { expandReferences } from "./references.ts"
 import { WORK_PER_BYTE_OF_LOOK, WORK_PER_CHAR_OF_PICTURE, type Work } from "./work.ts"
 
 const DDE = /^dde(?:auto)?(?![\p{L}\p{N}])/iu
@@ -13,15 +14,17 @@ const FETCH = /^(?:includetext|include|import|link|database|rd)(?![\p{L}\p{N}])/
  * from a share nothing at all should be.
  */
 const PICTURE = /^includepicture(?![\p{L}\p{N}])/iu
-const NOT_KEPT = /\s\\d(?![\p{L}\p{N}])/iu
-const SHARE = /^includepicture\s+(?:"\s*)?(?:\\{2}|\/\/|file:)/iu
+/** A backslash that another one does not escape; blanks before it are not needed. */
+const NOT_KEPT = /(?<!\\)(?:\\\\)*\\d(?![\p{L}\p{N}])/iu
+const SHARE = /(?:^includepicture|[\s"“”„])(?:[\\/]{2}|file:)/iu
 
 function fetches({ code, isDirty }: Instruction, work: Work): boolean {
   if (FETCH.test(code)) return true
   if (!PICTURE.test(code)) return false
   // Gone through to its end, and again for each field within it.
   work.spend(code.length * WORK_PER_CHAR_OF_PICTURE)
-  return isDirty || NOT_KEPT.test(code) || SHARE.test(code)
+  // Of one that is longer nobody knows how it ends.
+  return isDirty || code.length === MAX_CODE_CHARS || NOT_KEPT.test(code) || SHARE.test(code)
 }
 const DANGEROUS = ["DDEAUTO", "INCLUDETEXT", "INCLUDEPICTURE", "IMPORT", "LINK", "DATABASE", "RD"]
 
@@ -60,8 +63,27 @@ const MAX_CODE_CHARS = 2048
 /** Word nests no more than twenty fields, and hardly ever alternatives. */
 const MAX_NESTED = 32
 
-/** A field that is open: first its instruction, then, behind its separator, its result. `kept` leaves out what is deleted. */
-type Field = { code: string; kept: string; isInstruction: boolean; isDirty: boolean }
+/**
+ * What readers differ about in a piece of an instruction: is it there when it is deleted, by what is around it or by its
+ * name; when its prefix is another than that of the field, and may be ignored; are other elements within it there, and do
+ * they divide it; and are the blanks around it there?
+ */
+const TRAITS = { deleted: 1, deletedByName: 2, foreign: 4, holdsText: 8, isDivided: 16, blanks: 32 }
+/** One way to read an instruction: without the pieces, or the parts of them, that have these traits. */
+type Reading = { without: number; code: string }
+/** For going on with one more reading, or judging it, and for each of its letters. */
+const WORK_PER_READING = 4
+const WORK_PER_CHAR_OF_READING = 0.02
+
+/** A field that is open: first its instruction, then, behind its separator, its result. `mark` is how its begin is spelled. */
+type Field = {
+  readings: Reading[]
+  traits: number
+  prefix: string
+  mark: string
+  isInstruction: boolean
+  isDirty: boolean
+}
 
 /** What a part with text does that a policy may forbid; null for nothing. */
 export function* fieldFaults(text: string, work: Work): Generator<FaultReason, void> {
@@ -97,49 +119,96 @@ function* instructions(text: string, work: Work): Generator<Instruction, void> {
       if (tag.isEmpty) continue
       if (tag.isEnd) yield* chosen(branches.pop(), open)
       else if (branches.length === MAX_NESTED) throw new DocumentFault("bad_xml")
-      else branches.push({ fields: open.length, receiver, code: receiver?.code ?? "" })
+      else branches.push({ fields: open.length, receiver, code: codeOf(receiver) })
     } else if (localName === "fldSimple") {
       const [code = "", dirty = ""] = valuesOf(tag.attributes, ["instr", "dirty"])
+      if (receiver !== undefined) yield* finished(receiver, work, true)
       yield { code: begin(code), isAssembled: false, isDirty: isTrue(dirty) }
     } else if (localName === "fldChar") {
-      const [type = "", dirty = ""] = valuesOf(tag.attributes, ["fldCharType", "dirty"])
-      yield* stepField(open, type.trim(), isTrue(dirty))
-    } else {
-      const added = BREAKS.has(localName) ? " " : textOf(tag)
-      if (receiver !== undefined) {
-        receiver.code = goOn(receiver.code, added)
-        if (deletions === 0 && !localName.startsWith("del")) receiver.kept = goOn(receiver.kept, added)
-      } else if (isCode(tag)) yield { code: begin(added), isAssembled: false, isDirty: false }
-    }
+      yield* stepField(open, tag, work)
+    } else if (receiver !== undefined) addTo(receiver, tag, deletions > 0, work)
+    else if (isCode(tag)) yield { code: begin(expandReferences(tag.text)), isAssembled: false, isDirty: false }
   }
-  for (const field of open) yield* finished(field)
+  for (const field of open) yield* finished(field, work)
 }
 
-function* stepField(open: Field[], type: string, isDirty: boolean): Generator<Instruction, void> {
+/** How the type of a `fldChar` is spelled: the prefixes of the tag and of the attributes. Readers may ignore some of them. */
+export function markOf(prefix: string, attributes: string): { mark: string; value: string } {
+  let mark = prefix
+  let value = ""
+  let attribute = attributeAt(attributes, 0)
+  for (let at = 0; attribute !== null; attribute = attributeAt(attributes, at)) {
+    const [all, name = "", double, single] = attribute
+    at += all.length
+    if (!/^(?:.*:)?fldCharType$/s.test(name)) continue
+    mark += ` ${name}`
+    value = (double ?? single ?? "").trim()
+  }
+  return { mark, value }
+}
+
+/** What is none of the three types changes nothing; what is spelled otherwise than the begin may change nothing. */
+function* stepField(open: Field[], { prefix, attributes }: Tag, work: Work): Generator<Instruction, void> {
+  const [spelled = "", dirty = ""] = valuesOf(attributes, ["fldCharType", "dirty"])
+  const type = spelled.trim()
+  const { mark } = markOf(prefix, attributes)
   if (type === "begin") {
     const outer = receiverOf(open)
-    if (outer !== undefined) yield* finished(outer, true)
-    open.push({ code: "", kept: "", isInstruction: true, isDirty })
+    if (outer !== undefined) yield* finished(outer, work, true)
+    const readings = [{ without: 0, code: "" }]
+    open.push({ readings, traits: 0, prefix, mark, isInstruction: true, isDirty: isTrue(dirty) })
     return
   }
-  const field = type === "end" ? open.pop() : open.at(-1)
-  if (field?.isInstruction !== true) return
-  yield* finished(field)
+  const field = open.at(-1)
+  if (field === undefined || (type !== "separate" && type !== "end")) return
+  if (field.isInstruction) yield* finished(field, work)
+  if (field.mark !== mark) return
   field.isInstruction = false
+  if (type === "end") open.pop()
 }
 
-/** An instruction as it reads with what is deleted, and without. */
-function* finished({ code, kept, isDirty }: Field, isAssembled = false): Generator<Instruction, void> {
-  yield { code, isAssembled, isDirty }
-  if (kept !== code) yield { code: kept, isAssembled, isDirty }
+/** Goes on with all readings; there are twice as many as soon as a piece comes that readers differ about. */
+function addTo(field: Field, tag: Tag, isDeleted: boolean, work: Work): void {
+  const isBreak = BREAKS.has(tag.localName)
+  const text = isBreak ? " " : expandReferences(tag.text)
+  const isWhole = isBreak || tag.dividedText === tag.text
+  const own = isWhole ? text : expandReferences(tag.ownText)
+  const divided = isWhole ? text : expandReferences(tag.dividedText)
+  const gone =
+    (isDeleted ? TRAITS.deleted : 0) |
+    (tag.localName.startsWith("del") ? TRAITS.deletedByName : 0) |
+    (tag.prefix === field.prefix ? 0 : TRAITS.foreign)
+  const hasBlanks = !isBreak && [text, own, divided].some((each) => each.trim() !== each)
+  const traits =
+    gone | (own === text ? 0 : TRAITS.holdsText) | (divided === text ? 0 : TRAITS.isDivided) | (hasBlanks ? TRAITS.blanks : 0)
+  for (const trait of Object.values(TRAITS)) {
+    if ((traits & trait & ~field.traits) === 0) continue
+    field.traits |= trait
+    field.readings.push(...field.readings.map(({ without, code }) => ({ without: without | trait, code })))
+  }
+  work.spend((field.readings.length - 1) * WORK_PER_READING)
+  for (const reading of field.readings) {
+    const { without } = reading
+    if ((without & gone) !== 0) continue
+    const added = (without & TRAITS.holdsText) !== 0 ? own : (without & TRAITS.isDivided) === 0 ? text : divided
+    reading.code = goOn(reading.code, (without & TRAITS.blanks) === 0 || isBreak ? added : added.trim())
+  }
 }
+
+/** An instruction in all the ways to read it. */
+function* finished({ readings, isDirty }: Field, work: Work, isAssembled = false): Generator<Instruction, void> {
+  for (const { code } of readings.slice(1)) work.spend(WORK_PER_READING + code.length * WORK_PER_CHAR_OF_READING)
+  for (const code of new Set(readings.map((reading) => reading.code))) yield { code, isAssembled, isDirty }
+}
+
+const codeOf = (field: Field | undefined): string => field?.readings[0]?.code ?? ""
 
 /** Behind one of several alternatives: where fields stand otherwise than before, a reader that takes another sees other fields. */
 function* chosen(before: Before | undefined, open: readonly Field[]): Generator<Instruction, void> {
   if (before === undefined) return
   const receiver = receiverOf(open)
   const isBalanced = open.length === before.fields && receiver === before.receiver
-  if (isBalanced && (receiver?.code ?? "") === before.code) return
+  if (isBalanced && codeOf(receiver) === before.code) return
   yield { code: isBalanced ? before.code : "", isAssembled: true, isDirty: false }
 }
 
@@ -158,4 +227,4 @@ function goOn(code: string, added: string): string {
   if (code === "") return begin(added)
   return code.length === MAX_CODE_CHARS ? code : code + added.slice(0, MAX_CODE_CHARS - code.length)
 }
-const begin = (code: string): string => code.replace(/^[\s"]+/, "").slice(0, MAX_CODE_CHARS)
+const begin = (code: string): string => code.replace(/^[\s"“”„]+/, "").slice(0, MAX_CODE_CHARS)

@@ -5,8 +5,21 @@ import { DocumentFault } from "./fault.ts"
 import { expandReferences } from "./references.ts"
 import { WORK_PER_TAG, type Work } from "./work.ts"
 
-/** A tag and the text up to the next one; of tags that hold nothing but text, all of it. */
-export type Tag = { localName: string; isEnd: boolean; isEmpty: boolean; attributes: string; text: string }
+/**
+ * A tag and the text up to the next one; of tags that hold nothing but text, all of it. `ownText` is that without the text
+ * of other elements within, and `dividedText` that with a blank for each of their tags.
+ */
+export type Tag = {
+  localName: string
+  /** With its colon; "" for none, and for end tags. */
+  prefix: string
+  isEnd: boolean
+  isEmpty: boolean
+  attributes: string
+  text: string
+  ownText: string
+  dividedText: string
+}
 
 const PREFIX = "(?:[^ \\t\\r\\n<>/:]+:)?"
 
@@ -27,26 +40,39 @@ const TAG_END = /[ \t\r\n]*(\/?)>/y
  * @throws DocumentFault `bad_xml` for a tag of more attributes than any program writes, `too_complex`
  */
 export function* findTags(text: string, pattern: RegExp, work: Work): Generator<Tag, void> {
-  let open: { tag: Tag; from: number } | null = null
+  let open: OpenText | null = null
   for (const { 0: all, 1: localName, 2: ended = "", index } of text.matchAll(pattern)) {
     const found =
       localName === undefined
-        ? { tag: { localName: ended, isEnd: true, isEmpty: false, attributes: "", text: "" }, from: null }
-        : startTagAt(text, index + all.length, localName)
+        ? { tag: { ...NO_TAG, localName: ended, isEnd: true }, from: null }
+        : startTagAt(text, index + all.length, all.slice(1))
     work.spend(WORK_PER_TAG)
     if (found === null) continue
-    if (open !== null) yield withAllText(open.tag, text.slice(open.from, index), work)
+    if (open !== null) yield withAllText(open, text, index, work)
     open = null
     const { tag, from } = found
     work.spend(tag.attributes.length + (tag.text.includes("&") ? tag.text.length : 0))
     if (from !== null && !tag.isEmpty && TEXT.test(tag.localName)) open = { tag, from }
     else yield tag
   }
-  if (open !== null) yield withAllText(open.tag, text.slice(open.from), work)
+  if (open !== null) yield withAllText(open, text, text.length, work)
 }
 
+const NO_TAG: Tag = {
+  localName: "",
+  prefix: "",
+  isEnd: false,
+  isEmpty: false,
+  attributes: "",
+  text: "",
+  ownText: "",
+  dividedText: "",
+}
+/** One of nothing but text that holds another element, from there. */
+type OpenText = { tag: Tag; from: number }
+
 /** A start tag from behind its name, and where the first element begins that it holds; null where it is none. */
-function startTagAt(text: string, at: number, localName: string): { tag: Tag; from: number | null } | null {
+function startTagAt(text: string, at: number, name: string): { tag: Tag; from: number | null } | null {
   const attributesEnd = endOfAttributes(text, at)
   TAG_END.lastIndex = attributesEnd
   const close = TAG_END.exec(text)
@@ -54,42 +80,81 @@ function startTagAt(text: string, at: number, localName: string): { tag: Tag; fr
   const start = attributesEnd + close[0].length
   const next = text.indexOf("<", start)
   const end = next < 0 ? text.length : next
+  const behindPrefix = name.indexOf(":") + 1
+  const held = text.slice(start, end)
   const tag = {
-    localName,
+    localName: name.slice(behindPrefix),
+    prefix: name.slice(0, behindPrefix),
     isEnd: false,
     isEmpty: close[1] === "/",
     attributes: text.slice(at, attributesEnd),
-    text: text.slice(start, end),
+    text: held,
+    ownText: held,
+    dividedText: held,
   }
   const holdsElement = next >= 0 && next + 1 < text.length && text[next + 1] !== "/"
   return { tag, from: holdsElement ? end : null }
 }
 
-const ends = new Map<string, RegExp>()
-function endOf(localName: string): RegExp {
-  const known = ends.get(localName) ?? new RegExp(`</${PREFIX}${localName}${S}*>`)
-  ends.set(localName, known)
-  return known
+/**
+ * With what stands behind other elements, up to its own end; they are not to divide a word, whatever their names are.
+ * @param next - where another tag is that was asked for; all there is of one that never ends
+ */
+function withAllText({ tag, from }: OpenText, text: string, next: number, work: Work): Tag {
+  const end = ownEnd(text, from, tag.prefix + tag.localName)
+  const rest = text.slice(from, end < 0 ? next : end)
+  work.spend(end < 0 ? text.length - from : rest.length)
+  const within = withoutTags(rest)
+  return {
+    ...tag,
+    text: tag.text + within.text,
+    ownText: tag.ownText + within.ownText,
+    dividedText: tag.text + within.dividedText,
+  }
 }
 
-/** With what stands behind other elements, up to its own end; they are not to divide a word. */
-function withAllText(tag: Tag, rest: string, work: Work): Tag {
-  work.spend(rest.length)
-  const end = rest.search(endOf(tag.localName))
-  return { ...tag, text: tag.text + withoutTags(end < 0 ? rest : rest.slice(0, end)) }
+/**
+ * Where the end tag of this very element is, as others of its name may stand within; negative for nowhere. Without a
+ * pattern of the name, which may be of megabytes.
+ */
+function ownEnd(text: string, from: number, name: string): number {
+  let depth = 1
+  for (let at = text.indexOf("<", from); at >= 0; at = text.indexOf("<", at + 1)) {
+    const isEnd = text[at + 1] === "/"
+    const nameAt = at + (isEnd ? 2 : 1)
+    if (!text.startsWith(name, nameAt) || !BEHIND_NAME.has(text[nameAt + name.length] ?? "")) continue
+    if (isEnd) depth--
+    else if (!isEmptyTag(pieceAt(text, at))) depth++
+    if (depth === 0) return at
+  }
+  return -1
 }
+const BEHIND_NAME = new Set([" ", "\t", "\r", "\n", "/", ">"])
+
+/** A tag and the text behind it. */
+function pieceAt(text: string, start: number): string {
+  const next = text.indexOf("<", start + 1)
+  return text.slice(start, next < 0 ? text.length : next)
+}
+const isEmptyTag = (piece: string): boolean => piece[endOfTag(piece) - 2] === "/"
 
 /** @param text - begins with a tag */
-function withoutTags(text: string): string {
+function withoutTags(text: string): { text: string; ownText: string; dividedText: string } {
   const pieces: string[] = []
+  const own: string[] = []
+  let depth = 0
   for (let start = 0; start < text.length;) {
-    const next = text.indexOf("<", start + 1)
-    const piece = text.slice(start, next < 0 ? text.length : next)
+    const piece = pieceAt(text, start)
     const end = endOfTag(piece)
-    if (end < piece.length) pieces.push(piece.slice(end))
+    if (piece[1] === "/") depth--
+    else if (piece[end - 2] !== "/" && piece[1] !== "!" && piece[1] !== "?") depth++
+    if (end < piece.length) {
+      pieces.push(piece.slice(end))
+      if (depth <= 0) own.push(piece.slice(end))
+    }
     start += piece.length
   }
-  return pieces.join("")
+  return { text: pieces.join(""), ownText: own.join(""), dividedText: ` ${pieces.join(" ")}` }
 }
 
 /** Where this tag ends, be it a right one or not; values hold no `<`, but may hold `>`. */
