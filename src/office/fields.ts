@@ -14,6 +14,8 @@ const FETCH = /^(?:includetext|include|import|link|database|rd)(?![\p{L}\p{N}])/
  * from a share nothing at all should be.
  */
 const PICTURE = /^includepicture(?![\p{L}\p{N}])/iu
+/** What could push a switch out of what is kept of an instruction: addresses, even with a whole picture in them, have no blanks. */
+const PADDED = /\s{64}/u
 /** A backslash that another one does not escape; blanks before it are not needed. */
 const NOT_KEPT = /(?<!\\)(?:\\\\)*\\d(?![\p{L}\p{N}])/iu
 const SHARE = /(?:^includepicture|[\s"“”„])(?:[\\/]{2}|file:)/iu
@@ -23,8 +25,7 @@ function fetches({ code, isDirty }: Instruction, work: Work): boolean {
   if (!PICTURE.test(code)) return false
   // Gone through to its end, and again for each field within it.
   work.spend(code.length * WORK_PER_CHAR_OF_PICTURE)
-  // Of one that is longer nobody knows how it ends.
-  return isDirty || code.length === MAX_CODE_CHARS || NOT_KEPT.test(code) || SHARE.test(code)
+  return isDirty || (code.length === MAX_CODE_CHARS && PADDED.test(code)) || NOT_KEPT.test(code) || SHARE.test(code)
 }
 const DANGEROUS = ["DDEAUTO", "INCLUDETEXT", "INCLUDEPICTURE", "IMPORT", "LINK", "DATABASE", "RD"]
 
