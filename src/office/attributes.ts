@@ -1,7 +1,7 @@
 // Attributes of a tag as any reader could see them, found one after the other: a pattern that repeats itself for each
 // remembers all of them to go back, and V8 throws a RangeError once its memory for that is full.
 import { DocumentFault } from "./fault.ts"
-import { expandReferences } from "./references.ts"
+import { attributeValue } from "./references.ts"
 
 /** White space of XML (section 2.3), which is less than that of patterns: other blanks may stand in names. */
 export const S = "[ \\t\\r\\n]"
@@ -47,7 +47,7 @@ export function valuesOf(text: string, localNames: readonly string[]): string[] 
       at += all.length
       const localName = name.slice(name.lastIndexOf(":") + 1)
       if (!localNames.includes(localName)) continue
-      const value = expandReferences(double ?? single ?? "")
+      const value = attributeValue(double ?? single ?? "")
       if ((values.get(localName) ?? value) !== value) throw new DocumentFault("bad_xml")
       values.set(localName, value)
     }

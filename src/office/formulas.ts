@@ -5,7 +5,16 @@ import { DocumentFault, type FaultReason } from "./fault.ts"
 import { findTags, tagPattern, textOf } from "./markup.ts"
 import { WORK_PER_BYTE_OF_LOOK, WORK_PER_FORMULA, WORK_PER_SHAPE, type Work } from "./work.ts"
 
-const TAG = tagPattern(["f", "formula", "formula1", "formula2", "definedName", "calculatedColumnFormula", "totalsRowFormula"])
+const TAG = tagPattern([
+  "f",
+  "nf",
+  "formula",
+  "formula1",
+  "formula2",
+  "definedName",
+  "calculatedColumnFormula",
+  "totalsRowFormula",
+])
 /** Without one of these no formula can be meant. */
 const SUSPICIOUS = /[|&[\\]|\/\/|dde|rtd|webservice|image|register\.id/i
 
@@ -40,6 +49,14 @@ export function* chartFaults(text: string, work: Work): Generator<FaultReason, v
   for (const fault of formulaFaults(text, work)) if (fault === "dde") yield fault
 }
 
+/**
+ * The same of newer kinds of charts (MS-ODRAWXML 2.24), by itself: they also have formulas for names (`nf`), which the gist of
+ * formulas does not keep.
+ */
+export function* newerChartFaults(text: string, work: Work): Generator<FaultReason, void> {
+  yield* chartFaults(text, work)
+}
+
 /** What the formulas of a part do that a policy may forbid. */
 export function* formulaFaults(text: string, work: Work): Generator<FaultReason, void> {
   if (!SUSPICIOUS.test(text) || !work.trySpend(text.length * WORK_PER_BYTE_OF_LOOK)) return
@@ -63,11 +80,26 @@ const SHAPE = tagPattern(["sp", "cxnSp", "graphicFrame", "pic", "formControlPr",
 /** Shapes and buttons on sheets that show a cell or run a macro, which may be another workbook's (section 20.5.2.29). */
 export function* shapeFaults(text: string, work: Work): Generator<FaultReason, void> {
   if (!/textlink|macro|fmla/i.test(text) || !SUSPICIOUS.test(text) || !work.trySpend(text.length * WORK_PER_BYTE_OF_LOOK)) return
-  for (const tag of findTags(text, SHAPE, work)) {
+  yield* faultsOfTags(text, SHAPE, SHAPE_ATTRIBUTES, work)
+}
+
+const PLACE_ATTRIBUTES = ["val", "macro", "linkedCell", "listFillRange", "link"]
+const PLACE = tagPattern(["cfvo", "controlPr", "objectPr", "oleObject"])
+/**
+ * Attributes of worksheets that hold formulas: steps of conditional formats, controls and objects (sections 18.3.1.11,
+ * 18.3.1.20, 18.3.1.56 and 18.3.1.59).
+ */
+export function* sheetAttributeFaults(text: string, work: Work): Generator<FaultReason, void> {
+  if (!SUSPICIOUS.test(text) || !work.trySpend(text.length * WORK_PER_BYTE_OF_LOOK)) return
+  yield* faultsOfTags(text, PLACE, PLACE_ATTRIBUTES, work)
+}
+
+function* faultsOfTags(text: string, pattern: RegExp, names: readonly string[], work: Work): Generator<FaultReason, void> {
+  for (const tag of findTags(text, pattern, work)) {
     if (!SUSPICIOUS.test(tag.text) && !SUSPICIOUS.test(tag.attributes)) continue
     if (!work.trySpend(WORK_PER_SHAPE)) return
     yield* faultsOf(textOf(tag))
-    for (const value of valuesOf(tag.attributes, SHAPE_ATTRIBUTES)) yield* faultsOf(value)
+    for (const value of valuesOf(tag.attributes, names)) yield* faultsOf(value)
   }
 }
 

@@ -2,7 +2,7 @@
 // identifiers and not all of them look at the type then: a picture that is linked through a hyperlink is fetched all the same.
 import { endOfAttributes } from "./attributes.ts"
 import { DocumentFault, type FaultReason } from "./fault.ts"
-import { expandReferences } from "./references.ts"
+import { attributeValue } from "./references.ts"
 import { WORK_PER_BYTE_OF_LOOK, WORK_PER_REFERENCE, type Work } from "./work.ts"
 
 /** Elements that hyperlinks are for: of all programs (ECMA-376 Part 1 sections 17.16.22, 18.3.1.47, 20.1.2.2.23, 21.1.2.3.5 and 6), and of the pictures of Excel's data types. */
@@ -18,23 +18,34 @@ const VML_REFERENCE = "relid"
 const TAG_NAME = /<[^ \t\r\n<>/]+/y
 /** Prefixes of the relationships' namespaces, of which there is one in any part that a program writes. */
 const MAX_PREFIXES = 16
+/** Longer than one of them with each letter spelled as a reference. */
+const MAX_NAMESPACE_CHARS = 1024
+
+/**
+ * Adds the prefixes that this text declares for the namespaces of relationships.
+ * @throws DocumentFault `bad_xml` when there are more of them than any program writes
+ */
+export function addPrefixes(prefixes: Set<string>, text: string, work?: Work): void {
+  for (const [, prefix = "", double, single] of text.matchAll(DECLARATION)) {
+    work?.spend(WORK_PER_REFERENCE)
+    const value = double ?? single ?? ""
+    if (value.length > MAX_NAMESPACE_CHARS || !NAMESPACES.test(attributeValue(value))) continue
+    prefixes.add(prefix)
+    if (prefixes.size > MAX_PREFIXES) throw new DocumentFault("bad_xml")
+  }
+}
 
 /** @param ids - of the relationships to hyperlinks outside */
 export function* misusedLinkFaults(text: string, ids: ReadonlySet<string>, work: Work): Generator<FaultReason, void> {
   if (!work.trySpend(text.length * WORK_PER_BYTE_OF_LOOK)) return
   const prefixes = new Set<string>()
-  for (const [, prefix = "", double, single] of text.matchAll(DECLARATION)) {
-    work.spend(WORK_PER_REFERENCE)
-    if (!NAMESPACES.test(expandReferences(double ?? single ?? ""))) continue
-    prefixes.add(prefix)
-    if (prefixes.size > MAX_PREFIXES) throw new DocumentFault("bad_xml")
-  }
+  addPrefixes(prefixes, text, work)
   let tag = { start: 0, end: 0 }
   let seen = 0
   for (const { 1: prefix = "", 2: localName, 3: double, 4: single, index } of text.matchAll(REFERENCE)) {
     work.spend(WORK_PER_REFERENCE)
     if (!prefixes.has(prefix) && localName !== VML_REFERENCE) continue
-    if (!ids.has(expandReferences(double ?? single ?? ""))) continue
+    if (!ids.has(attributeValue(double ?? single ?? ""))) continue
     // No more is looked at than what lies between two of them, or a long tag would be gone through again and again.
     const start = text.slice(seen, index).lastIndexOf("<")
     if (start >= 0) tag = tagAt(text, seen + start)

@@ -1,5 +1,5 @@
 // Which gist each look needs. Whoever lets a look find more must let its gist keep that.
-import { chartFaults, formulaFaults, linkFaults, shapeFaults } from "./formulas.ts"
+import { chartFaults, formulaFaults, linkFaults, shapeFaults, sheetAttributeFaults } from "./formulas.ts"
 import { fieldFaults } from "./fields.ts"
 import { createFieldGist } from "./field-gist.ts"
 import { createFormulaGist } from "./formula-gist.ts"
@@ -23,6 +23,7 @@ const gists = new Map<Faults, GistOfLook>([
   [formulaFaults, formulas],
   [chartFaults, formulas],
   [shapeFaults, local(/textlink|macro|fmla/gi)],
+  [sheetAttributeFaults, local(/cfvo|controlPr|objectPr|oleObject/g)],
   [linkFaults, { ...local(/ddeLink/g), isCharged: false }],
   [buttonFaults, local(/hlink(?:Click|Hover|MouseOver)/g)],
   [pictureFaults, local(/(?:imagedata|fill|stroke|image)[ \t\r\n]/g)],

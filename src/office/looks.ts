@@ -2,7 +2,15 @@
 // it: programs go by the latter, so that a header under a picture's type is a header.
 import type { FaultReason } from "./fault.ts"
 import { fieldFaults } from "./fields.ts"
-import { chartFaults, connectionFaults, formulaFaults, linkFaults, shapeFaults } from "./formulas.ts"
+import {
+  chartFaults,
+  connectionFaults,
+  formulaFaults,
+  linkFaults,
+  newerChartFaults,
+  shapeFaults,
+  sheetAttributeFaults,
+} from "./formulas.ts"
 import { attributeOf, findTags, tagPattern } from "./markup.ts"
 import { pictureFaults } from "./pictures.ts"
 import { WORK_PER_BYTE_OF_LOOK, type Work } from "./work.ts"
@@ -66,22 +74,31 @@ const looks: readonly Look[] = [
     faults: formulaFaults,
   },
   {
+    types: or(String.raw`spreadsheetml\.(?:worksheet|chartsheet|dialogsheet)\+xml$`),
+    kinds: /^(?:worksheet|chartsheet|dialogsheet)$/,
+    faults: sheetAttributeFaults,
+  },
+  {
     types: /wordprocessingml\..*\+xml$|vmldrawing$/,
     kinds: /^(?:officedocument|header|footer|footnotes|endnotes|comments|glossarydocument|vmldrawing)$/,
     faults: pictureFaults,
   },
   { types: /drawingml\.chart\+xml$/, kinds: /^chart$/, faults: chartFaults },
+  { types: /ms-office\.chartex\+xml$/, kinds: /^chartex$/, faults: newerChartFaults },
   {
-    types: /openxmlformats-officedocument\.(?:drawing\+xml|vmldrawing)$|ms-excel\.controlproperties\+xml$/,
-    kinds: /^(?:drawing|vmldrawing|ctrlprop)$/,
+    types:
+      /openxmlformats-officedocument\.(?:drawing\+xml|drawingml\.chartshapes\+xml|vmldrawing)$|ms-excel\.controlproperties\+xml$/,
+    kinds: /^(?:drawing|chartusershapes|vmldrawing|ctrlprop)$/,
     faults: shapeFaults,
   },
   { types: /spreadsheetml\.externallink\+xml$/, kinds: /^externallink$/, faults: linkFaults },
   { types: /spreadsheetml\.connections\+xml$/, kinds: /^connections$/, faults: connectionFaults },
   {
-    types: or(String.raw`presentationml\..*\+xml$|drawingml\.(?:diagram(?:data|drawing)|chart|chartshapes)\+xml$`),
+    types: or(
+      String.raw`presentationml\..*\+xml$|drawingml\.(?:diagram(?:data|drawing)|chart|chartshapes)\+xml$|ms-office\.chartex\+xml$`,
+    ),
     kinds:
-      /^(?:officedocument|slide|slidelayout|slidemaster|notesslide|notesmaster|handoutmaster|diagramdata|diagramdrawing|chart|chartusershapes)$/,
+      /^(?:officedocument|slide|slidelayout|slidemaster|notesslide|notesmaster|handoutmaster|diagramdata|diagramdrawing|chart|chartex|chartusershapes)$/,
     faults: buttonFaults,
   },
   { types: /wordprocessingml\.settings\+xml$/, kinds: /^settings$/, faults: settingsFaults },

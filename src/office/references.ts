@@ -17,6 +17,16 @@ const [AMPERSAND, SEMICOLON] = [0x26, 0x3b]
 /** Put together in between, as each letter by itself takes more memory than all of them in one text. */
 const MAX_PIECES = 8192
 
+const LINE_OR_TAB = /[\t\r\n]/
+/**
+ * The value of an attribute as readers pass it on: line ends and tabs have become blanks, but not those that references
+ * spell (XML 1.0 sections 2.11 and 3.3.3).
+ * @param written - what stands between the quotes
+ * @throws DocumentFault `bad_xml` as below
+ */
+export const attributeValue = (written: string): string =>
+  expandReferences(LINE_OR_TAB.test(written) ? written.replaceAll(/\r\n|[\t\r\n]/g, " ") : written)
+
 /** @throws DocumentFault `bad_xml` for an entity that XML does not predefine, and for what is no letter of XML */
 export function expandReferences(value: string): string {
   let start = value.indexOf("&")

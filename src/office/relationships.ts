@@ -97,11 +97,32 @@ export function resolveTarget(source: string, target: string, work: Work): strin
   return source.slice(0, folderEnd) + target.slice(at)
 }
 
+/**
+ * Where it leads for a reader that takes targets for names, as unpackers do: no valid one can hold `?` or `#` or a stray `%`,
+ * but names of parts in a ZIP archive can.
+ * @returns null where that is the same
+ */
+export function literalTarget(source: string, target: string, work: Work): string | null {
+  if (target === "" || target.length > MAX_TARGET_CHARS || PLAIN_TARGET.test(target)) return null
+  work.spend(WORK_PER_COPY + target.length + source.length / SOURCE_CHARS_PER_UNIT)
+  const path = target.replaceAll(/\\/g, "/")
+  const segments = path.startsWith("/") ? [] : source.split("/").slice(0, -1)
+  for (const segment of path.split("/")) {
+    if (segment === "..") segments.pop()
+    else if (segment !== "." && segment !== "") segments.push(segment)
+  }
+  return segments.join("/")
+}
+
 /** Stands for the package; no special one, so that all is kept as it is written. */
 const OWN_SCHEME = "pack"
 /** As URLs are read (WHATWG URL section 4.4): behind blanks, and with the blanks within it dropped. */
 const SCHEME = /^[\0- ]*([A-Za-z][A-Za-z0-9+.-]*):/
 
+/**
+ * Tabs and line ends that references spell are dropped, as in URLs: no name of a part may hold one (part-name.ts), so that
+ * nothing else can be meant.
+ */
 export function resolveAnyTarget(source: string, target: string, work: Work): string | null {
   // Nothing with a scheme leads inside, and a host in foreign letters is spelled out in its length squared.
   if ((SCHEME.exec(target.replaceAll(/[\t\n\r]/g, ""))?.[1] ?? OWN_SCHEME).toLowerCase() !== OWN_SCHEME) return null

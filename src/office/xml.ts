@@ -2,7 +2,7 @@
 // to expand or fetch: a DOCTYPE is refused (ASVS 5.0 V1.5.1). Text is skipped: the parts that we read have none.
 import { MAX_ATTRIBUTES, attributeAt } from "./attributes.ts"
 import { DocumentFault } from "./fault.ts"
-import { expandReferences } from "./references.ts"
+import { attributeValue } from "./references.ts"
 import { WORK_PER_ATTRIBUTE, WORK_PER_ELEMENT, type Work } from "./work.ts"
 
 export type XmlElement = {
@@ -140,8 +140,8 @@ function startTagAt(text: string, at: number) {
     const [all, attributeName = "", double, single] = attribute
     if (attributes.has(requireName(attributeName)) || attributes.size === MAX_ATTRIBUTES) throw new DocumentFault("bad_xml")
     const value = double ?? single ?? ""
-    if (value.includes("&")) expandedChars += value.length
-    attributes.set(attributeName, expandReferences(value))
+    if (/[&\t\r\n]/.test(value)) expandedChars += value.length
+    attributes.set(attributeName, attributeValue(value))
     end += all.length
   }
   const close = matchAt(TAG_END, text, end)
