@@ -280,7 +280,6 @@ Object.assign(hostileDocuments, {
     ])
   },
   "12 000 small stories": () => buildZip(decoys(0, 12_000)),
-  "a .pptx of 5000 slides with notes": () => deck(5000),
   "a .pptx of 4000 slides with notes": () => deck(4000),
 })
 

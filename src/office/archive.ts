@@ -22,7 +22,7 @@ const START_BYTES = 256
 /** More relationship parts than this are paid for one by one: presentations of thousands of slides. */
 const FREE_PARTS = 1000
 const BYTES_FOR_EACH_PART = 1024
-const MAX_PARTS = 12_000
+const MAX_PARTS = 10_000
 /** A local header with its extra field, and a descriptor. */
 const HEADER_ALLOWANCE_BYTES = 4096
 /** Parts up to this size are read in one piece. */

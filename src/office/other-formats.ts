@@ -2,7 +2,6 @@
 import type { Archive } from "./archive.ts"
 import { view } from "./binary.ts"
 import type { ByteSource } from "./byte-source.ts"
-import { CONTENT_TYPES_PART } from "./content-types.ts"
 import { DocumentFault, type FaultReason } from "./fault.ts"
 
 const LOCAL_HEADER = 0x04034b50
@@ -57,5 +56,5 @@ export async function kindOfArchive(archive: Archive): Promise<DocumentFault> {
   if (has("AndroidManifest.xml")) return new DocumentFault("android_package", "AndroidManifest.xml")
   if (has("META-INF/MANIFEST.MF")) return new DocumentFault("java_archive", "META-INF/MANIFEST.MF")
   const iwork = archive.entries.find(({ name }) => /^Index(?:\.zip$|\/.*\.iwa$)/.test(name))
-  return iwork === undefined ? new DocumentFault("zip_archive", CONTENT_TYPES_PART) : new DocumentFault("iwork", iwork.name)
+  return iwork === undefined ? new DocumentFault("zip_archive") : new DocumentFault("iwork", iwork.name)
 }

@@ -8,7 +8,14 @@ import { type GistOfLook, gistOf } from "./look-gists.ts"
 import type { Faults } from "./looks.ts"
 import { textPieces, wholeText } from "./long-text.ts"
 import { type DocumentPolicy, isForbidden } from "./policy.ts"
-import { WORK_PER_BYTE_OF_SEARCH, WORK_PER_BYTE_OF_TEXT, WORK_PER_SHAPE, WORK_PER_WORD, type Work } from "./work.ts"
+import {
+  WORK_PER_BYTE_OF_LOOK,
+  WORK_PER_BYTE_OF_SEARCH,
+  WORK_PER_BYTE_OF_TEXT,
+  WORK_PER_SHAPE,
+  WORK_PER_WORD,
+  type Work,
+} from "./work.ts"
 import type { ZipEntry } from "./zip-directory.ts"
 
 /** More instructions of fields, more settings, than any program writes. */
@@ -89,7 +96,7 @@ function startLook(faults: Faults, look: GistOfLook, policy: DocumentPolicy, wor
     chars = 0
     if (text === "") return
     // A look stops where work runs out, and nobody would know what it has not seen.
-    if (work.remaining() < text.length) throw new DocumentFault("too_complex")
+    if (work.remaining() < text.length * WORK_PER_BYTE_OF_LOOK) throw new DocumentFault("too_complex")
     if (!look.isCharged) work.spend(text.length)
     for (const fault of faults(text, work)) if (isForbidden(policy, fault)) throw new DocumentFault(fault)
     if (work.remaining() < WORK_PER_SHAPE) throw new DocumentFault("too_complex")

@@ -2,7 +2,7 @@
 // out. One unit is about what parsing a byte of XML takes (some 35 ns); npm run bench:documents shows the seconds.
 import { DocumentFault } from "./fault.ts"
 
-const LIMIT = 17 * 1024 * 1024
+const LIMIT = 15 * 1024 * 1024
 /** An entry of the directory with its local header. */
 export const WORK_PER_ENTRY = 200
 /** Reading a part, however short. */
@@ -12,12 +12,12 @@ export const WORK_PER_STREAM = 4000
 /** Unpacking the beginning of one, which may be a thousand times as long as what is read of it. */
 export const WORK_PER_START = 10_000
 /** Unpacking and parsing a byte of relationships or content types. */
-export const WORK_PER_BYTE_OF_XML = 0.3
+export const WORK_PER_BYTE_OF_XML = 0.2
 /** An element of relationships or content types, however short, with what is done for each of them. */
 export const WORK_PER_ELEMENT = 25
 export const WORK_PER_ATTRIBUTE = 5
 /** Going to where a target leads that is not spelled as nearly all are, and its length and that of its source. */
-export const WORK_PER_ODD_TARGET = 200
+export const WORK_PER_ODD_TARGET = 300
 /** Copying a name out of a part, so that it does not keep the whole text of it. */
 export const WORK_PER_COPY = 20
 /** Comparing a letter of a part's name; of one with escapes; one beyond ASCII, and each to which it is taken apart. */

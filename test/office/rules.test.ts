@@ -185,8 +185,8 @@ describe("the work of a check", () => {
         ]),
       ),
     })
-    expect(await checkParts(document(450_000))).toEqual({ fault: null })
-    expect(await checkParts(document(900_000))).toMatchObject({ fault: "too_complex" })
+    expect(await checkParts(document(300_000))).toEqual({ fault: null })
+    expect(await checkParts(document(700_000))).toMatchObject({ fault: "too_complex" })
   })
 
   it("is spent on each entry of a directory before anything is made of it", async () => {
