@@ -24,7 +24,8 @@ const includes = (haystack: Uint8Array, needle: Uint8Array): boolean => {
 describe("the journey of a document", () => {
   const documents = [
     ...Object.entries(corpus).map(([path, bytes]) => ({ path, by: "", bytes })),
-    ...packaged.filter(({ fault }) => fault === null),
+    // Some of them: test/office takes them all.
+    ...packaged.filter(({ fault }, i) => fault === null && i % 4 === 0),
   ]
 
   it.each(documents)("takes $path ($by) from upload to the client, byte for byte", async ({ path, bytes }) => {
