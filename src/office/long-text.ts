@@ -1,10 +1,10 @@
 // The text of a part of any length, piece by piece: each ends before a tag, and none holds comments or instructions. What
 // is held is one piece and what the next one begins with.
 import { DocumentFault } from "./fault.ts"
-import { withoutInterruptions } from "./markup.ts"
+import { INTERRUPTION, INTERRUPTION_ENDS, withoutInterruptions } from "./markup.ts"
 import { decodeLoosely, refuseDoctype } from "./prolog.ts"
 import { WORK_PER_INTERRUPTION, type Work } from "./work.ts"
-import { decodeXml } from "./xml.ts"
+import { decodeXml, encodingOf } from "./xml.ts"
 
 /** No tag, comment or text of one element is longer than this in what programs write: what is random is packed as it is. */
 const MAX_REST_CHARS = 8 * 1024 * 1024
@@ -12,8 +12,6 @@ const MAX_REST_CHARS = 8 * 1024 * 1024
 const MAX_STEP_CHARS = 2 * 1024 * 1024
 /** Of what is looked for nothing can be told where it cannot be cleaned. */
 const LOOKED_FOR = /instrText|fldSimple|fldChar|ddeLink|Fmla|[<:]f[ \t\r\n>]/i
-const DECLARED_WESTERN = /^<\?xml[^>]*?encoding\s*=\s*["'](?:iso-8859-1|windows-1252)["']/i
-const DECLARATION_CHARS = 400
 
 type Decode = (bytes: Uint8Array, isLast: boolean) => string
 
@@ -72,13 +70,6 @@ export async function* textPieces(
   if (last !== null) yield next(last, isWhole())
 }
 
-const INTERRUPTION = /<!--|<\?|<!\[CDATA\[/g
-const ENDS = new Map([
-  ["<!--", "-->"],
-  ["<?", "?>"],
-  ["<![CDATA[", "]]>"],
-])
-
 /** Up to the last tag that stands in no comment: what is open from there on belongs together. */
 function completeUntil(text: string): { end: number; interruptions: number } {
   let at = 0
@@ -92,7 +83,7 @@ function completeUntil(text: string): { end: number; interruptions: number } {
     if (index < at) continue
     interruptions++
     lookForTag(index)
-    const close = ENDS.get(start) ?? ""
+    const close = INTERRUPTION_ENDS.get(start) ?? ""
     const found = text.indexOf(close, index + start.length)
     if (found < 0) return { end, interruptions }
     at = found + close.length
@@ -124,12 +115,7 @@ function decoderOf(first: Uint8Array, isOwn: boolean, isWhole: boolean): Decode 
     return decodeLoosely
   }
   if (isWhole) return () => start
-  const [a, b] = first
-  const isLittle = (a === 0xff && b === 0xfe) || (a === 0x3c && b === 0)
-  const isBig = (a === 0xfe && b === 0xff) || (a === 0 && b === 0x3c)
-  const isWestern = DECLARED_WESTERN.test(start.slice(0, DECLARATION_CHARS)) && a !== 0xef
-  const encoding = isLittle ? "utf-16le" : isBig ? "utf-16be" : isWestern ? "windows-1252" : "utf-8"
-  const decoder = new TextDecoder(encoding, { fatal: true, ignoreBOM: false })
+  const decoder = new TextDecoder(encodingOf(first), { fatal: true, ignoreBOM: false })
   let isWrong = false
   return (bytes, isLast) => {
     try {

@@ -180,7 +180,10 @@ export const attributeOf = ({ attributes }: Tag, localName: string): string => v
 /** The text behind a tag as it is meant. */
 export const textOf = ({ text }: Tag): string => expandReferences(text)
 
-const INTERRUPTIONS = new Map([
+/** Where comments, instructions and CDATA begin. */
+export const INTERRUPTION = /<!--|<\?|<!\[CDATA\[/g
+/** How they end, by how they begin. */
+export const INTERRUPTION_ENDS: ReadonlyMap<string, string> = new Map([
   ["<!--", "-->"],
   ["<?", "?>"],
   ["<![CDATA[", "]]>"],
@@ -196,10 +199,10 @@ export function withoutInterruptions(text: string): string {
   const pieces: string[] = []
   let hidden = 0
   let at = 0
-  const pattern = /<!--|<\?|<!\[CDATA\[/g
+  const pattern = new RegExp(INTERRUPTION)
   for (let found = pattern.exec(text); found !== null; found = pattern.exec(text)) {
     const { 0: start, index } = found
-    const end = INTERRUPTIONS.get(start) ?? ""
+    const end = INTERRUPTION_ENDS.get(start) ?? ""
     const endsAt = text.indexOf(end, index + start.length)
     if (endsAt < 0) throw new DocumentFault("bad_xml")
     if (index > at) pieces.push(text.slice(at, index))

@@ -31,8 +31,10 @@ const MAX_DECLARATION_BYTES = 400
 /**
  * UTF-8 or UTF-16 by byte order mark, or by its first tag (XML 1.0 section 4.3.3 and appendix F), as Office programs
  * write them; Western code pages as some libraries do.
+ * @param bytes - a part, or its beginning
+ * @throws DocumentFault `bad_xml` when it declares another
  */
-export function decodeXml(bytes: Uint8Array, isWhole = true): string {
+export function encodingOf(bytes: Uint8Array): "utf-8" | "utf-16le" | "utf-16be" | "windows-1252" {
   const [a, b] = bytes
   const isLittle = (a === 0xff && b === 0xfe) || (a === 0x3c && b === 0)
   const isBig = (a === 0xfe && b === 0xff) || (a === 0 && b === 0x3c)
@@ -42,7 +44,12 @@ export function decodeXml(bytes: Uint8Array, isWhole = true): string {
     bytes.subarray(0, MAX_DECLARATION_BYTES * (isWide ? 2 : 1)),
   )
   const declared = declaredEncoding(start.replace(/^\u00ef\u00bb\u00bf/, ""))
-  const encoding = isLittle ? "utf-16le" : isBig ? "utf-16be" : WESTERN.test(declared) && !isMarked ? "windows-1252" : "utf-8"
+  return isLittle ? "utf-16le" : isBig ? "utf-16be" : WESTERN.test(declared) && !isMarked ? "windows-1252" : "utf-8"
+}
+
+/** @throws DocumentFault `bad_xml` when it is not in the encoding that it says */
+export function decodeXml(bytes: Uint8Array, isWhole = true): string {
+  const encoding = encodingOf(bytes)
   try {
     const text = new TextDecoder(encoding, { fatal: true, ignoreBOM: false }).decode(bytes, { stream: !isWhole })
     // In no XML (section 2.2), but in UTF-32, where it divides all words.
